@@ -123,7 +123,7 @@ function prepare(name: string, filter: RegExp | undefined, plan: Plan, command: 
 }
 
 const list = Object.entries(BENCHMARKS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
-watchOutput('bench');
+watchOutput((line) => process.stderr.write(`bench: ${line}\n`));
 try {
   await new Command('npm run bench --')
     .description('Compare tspmd with the programs that people would use otherwise.')

@@ -1,6 +1,7 @@
 /** The switch for programs: {@link openSwitch} runs a script, and returns an object to observe and stop its switch. */
 /// <reference lib="esnext.disposable" preserve="true" />
 import { basename } from 'node:path';
+import { tellErr } from '../drivers/log/event-log.js';
 import { messageOf } from '../drivers/log/message-of.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { CaptureWish } from '../observe/capture/sink.js';
@@ -30,7 +31,10 @@ export interface OpenSwitchOptions {
    * SECURITY.md).
    */
   readonly peerMemory?: 'any' | 'sealed';
-  /** Whether the switch answers `tspmd list` and `tspmd stats`; false by default. Only one switch of a process can. */
+  /**
+   * Whether the switch answers `tspmd list` and `tspmd stats`; false by default. Only one switch of a process can. When its
+   * socket cannot be made, the switch runs without, and `warn` gets a line.
+   */
   readonly control?: boolean;
   /** The name by which `tspmd stats` finds it; by default that of the script, without `.bess`. */
   readonly name?: string;
@@ -161,7 +165,7 @@ class OpenedSwitch implements RunningSwitch {
       },
       {
         metrics: metrics === undefined ? null : { ...metrics, module },
-        ...(warn === undefined ? {} : { onFault: warn }),
+        onFault: warn ?? tellErr,
       },
     );
   }

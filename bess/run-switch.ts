@@ -1,6 +1,6 @@
 /** `tspmd switch FILE`: runs a script until a signal stops the switch. */
 import { basename } from 'node:path';
-import { LineWriter } from '../drivers/log/line-writer.js';
+import { tellOut } from '../drivers/log/event-log.js';
 import { metricsUrl } from '../observe/metrics/server.js';
 import { type OpenSwitchOptions, openSwitch, type RunningSwitch } from './open-switch.js';
 import { renderStats } from './stats.js';
@@ -13,22 +13,26 @@ import { renderStats } from './stats.js';
  * Rejects with a SwitchError of one line if the script is wrong, or if an error stops the switch.
  */
 export async function runSwitch(options: OpenSwitchOptions): Promise<void> {
-  const print = options.print ?? ((text: string) => LineWriter.of(process.stdout).text(text));
-  const opened = await openSwitch({ ...options, control: true, print });
-  const printTable = (): void => print(renderStats(opened.stats()));
+  const opened = await openSwitch({ ...options, control: true });
+  const printTable = (): void => {
+    const counters = opened.stats();
+    tellOut(renderStats(counters), { event: 'counters', counters });
+  };
   process.on('SIGUSR1', printTable);
   try {
     if (options.metrics !== undefined) {
-      print(`metrics: ${metricsUrl(options.metrics, opened.metricsPort)}`);
+      const url = metricsUrl(options.metrics, opened.metricsPort);
+      tellOut(`metrics: ${url}`, { event: 'metrics', url });
     }
-    print(readyLine(opened));
+    tellReady(opened);
     await opened.closed;
   } finally {
     process.off('SIGUSR1', printTable);
   }
 }
 
-function readyLine({ ports, modules, script }: RunningSwitch): string {
+function tellReady({ ports: { length: ports }, modules, script }: RunningSwitch): void {
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
-  return `ready: ${count(ports.length, 'port')}, ${count(modules, 'module')}, ${basename(script)}`;
+  const line = `ready: ${count(ports, 'port')}, ${count(modules, 'module')}, ${basename(script)}`;
+  tellOut(line, { event: 'ready', kind: 'switch', ports, modules, script });
 }

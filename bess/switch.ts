@@ -1,7 +1,8 @@
 /** The embedded switch: the ports, modules and worker that a `.bess` script sets up. */
 import { existsSync } from 'node:fs';
 import { pinPollingThread } from '../drivers/libc/index.js';
-import { LineLimiter } from '../drivers/log/line-limiter.js';
+import type { EventSink, LogEvent } from '../drivers/log/events.js';
+import { LineLimiter, type Suppressed } from '../drivers/log/line-limiter.js';
 import type { IdlePolicy } from '../drivers/poll-loop.js';
 import { BessError } from './errors.js';
 import { ModuleGraph } from './modules/graph.js';
@@ -19,8 +20,8 @@ export interface SwitchOptions {
   readonly devices: DeviceFactory;
   /** What the worker does without packets; `adaptive` by default. */
   readonly idle?: IdlePolicy;
-  /** Called with each line for the user, such as that a peer connected, or that an option is ignored. */
-  readonly log?: (line: string) => void;
+  /** Called with each line for the user and its event, such as that a peer connected, or that an option is ignored. */
+  readonly log?: EventSink;
 }
 
 /** Time between two checks of the ports, in ms. */
@@ -33,7 +34,7 @@ export class Switch {
   readonly capture = new SwitchCapture();
   /** Called once if an error stops the worker. The ports are still open then. */
   onError: ((error: unknown) => void) | null = null;
-  private readonly log: (line: string) => void;
+  private readonly log: EventSink;
   private readonly idle: IdlePolicy;
   /** The core that the script chose for the worker; null: any core. */
   private core: number | null = null;
@@ -47,7 +48,7 @@ export class Switch {
   constructor(options: SwitchOptions) {
     this.log = options.log ?? (() => undefined);
     this.idle = options.idle ?? 'adaptive';
-    this.ports = new PortTable(options.devices, this.log);
+    this.ports = new PortTable(options.devices, (line) => this.log(line, { event: 'warning' }));
   }
 
   /** Chooses the core of the worker. Throws EEXIST and EINVAL as BESS does, and EINVAL for a second worker. */
@@ -73,9 +74,13 @@ export class Switch {
     const { wake } = this.worker;
     for (const { name, device } of ports) {
       device.onChange = wake;
-      const limiter = new LineLimiter((line) => this.log(`port ${name}: ${line}`));
+      const limiter = new LineLimiter((line, suppressed) => {
+        this.log(`port ${name}: ${line}`, { event: 'suppressed', port: name, ...(suppressed as Suppressed) });
+      });
       this.limiters.push(limiter);
-      device.onNotice = (line, kind) => limiter.write(kind, line);
+      device.onNotice = (line, kind) => {
+        if (limiter.isDue(kind)) this.log(`port ${name}: ${line}`, noticeOf(name, kind, line));
+      };
     }
     this.startedAt = performance.now();
     if (this.core !== null) await pinPollingThread(this.core);
@@ -114,4 +119,11 @@ export class Switch {
     const uptime = this.worker === null ? 0 : (performance.now() - this.startedAt) / 1000;
     return snapshot(this.ports.all, this.graph, uptime);
   }
+}
+
+/** The event of what a device tells of a port. */
+function noticeOf(port: string, kind: string, reason: string): LogEvent {
+  const [, state] = /^link (up|down)$/.exec(kind) ?? [];
+  if (state === undefined) return { event: 'port-notice', port, kind, reason };
+  return { event: 'port', level: state === 'up' ? 'info' : 'warning', port, state, reason };
 }

@@ -33,6 +33,8 @@ peers=(
   xz:xz-utils                          # unpacks the guest's kernel and the kernel's source
   depmod:kmod                          # the guest's modules, and modprobe in the guest
   /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk:openvswitch-switch-dpdk   # the benchmarks compare our switch with it
+  systemd-analyze:systemd              # checks the unit files
+  socat:socat                          # hears what a service says
   gcc:gcc                              # builds a vfio.ko that works without an IOMMU
   make:make
   shellcheck:shellcheck                # checks our shell scripts

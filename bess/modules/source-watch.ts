@@ -5,6 +5,7 @@
  * The switch inspects one burst of each queue per second. So it finds every station that keeps sending, and the packet
  * path pays only one comparison per burst.
  */
+import type { EventSink } from '../../drivers/log/events.js';
 import { formatMac, MAC_BYTES } from '../../drivers/mac-address.js';
 import type { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { L2Forward } from './l2-forward.js';
@@ -33,7 +34,7 @@ export class SourceWatch {
   /** @param log called with one line per unknown address, and with one line when a port has too many of them */
   constructor(
     modules: readonly Module[],
-    private readonly log: (line: string) => void,
+    private readonly log: EventSink,
   ) {
     this.tables = modules.filter((module) => module instanceof L2Forward).filter((table) => table.dropsUnknown);
     this.inputs = this.tables.length === 0 ? [] : modules.filter((module) => module instanceof PortInput);
@@ -81,13 +82,15 @@ export class SourceWatch {
     if (reported.has(address)) return;
     if (reported.size === MAX_REPORTED) {
       this.inspectors.set(port, null);
-      this.log(`port ${port}: more stations have no entry; they are not reported`);
+      const line = `port ${port}: more stations have no entry; they are not reported`;
+      this.log(line, { event: 'unknown-station', port, mac: null });
       return;
     }
     reported.add(address);
     const table = this.tables[0];
     const missing = `the station ${address} has no entry in ${table.name}::L2Forward, so packets to it are dropped`;
-    this.log(`port ${port}: ${missing}. ${adviceFor(table)}`);
+    const line = `port ${port}: ${missing}. ${adviceFor(table)}`;
+    this.log(line, { event: 'unknown-station', port, mac: address });
   }
 }
 

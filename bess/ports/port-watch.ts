@@ -1,4 +1,5 @@
 /** Checks whether ports still work, and reports problems such as a removed socket or an interface that is down. */
+import type { EventSink } from '../../drivers/log/events.js';
 import type { Port } from './port.js';
 
 export class PortWatch {
@@ -8,7 +9,7 @@ export class PortWatch {
   constructor(
     private readonly ports: readonly Port[],
     /** Called with a line when a port gets a problem, and when the port works again. */
-    private readonly log: (line: string) => void,
+    private readonly log: EventSink,
   ) {}
 
   /** Checks every port. Costs a few system calls per port. */
@@ -19,10 +20,11 @@ export class PortWatch {
       if (problem === known) continue;
       if (problem === null) {
         this.problems.delete(port);
-        this.log(`port ${port.name}: ${port.description} works now`);
+        const event = { event: 'port-problem', level: 'info', port: port.name, problem } as const;
+        this.log(`port ${port.name}: ${port.description} works now`, event);
       } else {
         this.problems.set(port, problem);
-        this.log(`port ${port.name}: ${problem}`);
+        this.log(`port ${port.name}: ${problem}`, { event: 'port-problem', port: port.name, problem });
       }
     }
   }

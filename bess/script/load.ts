@@ -1,4 +1,6 @@
 /** Makes a switch from a `.bess` script. */
+import { tellErrPlain } from '../../drivers/log/event-log.js';
+import type { EventSink } from '../../drivers/log/events.js';
 import { LineWriter } from '../../drivers/log/line-writer.js';
 import { messageOf } from '../../drivers/log/message-of.js';
 import type { IdlePolicy } from '../../drivers/poll-loop.js';
@@ -20,7 +22,7 @@ export interface LoadOptions {
   /** Receives what the script prints; by default stdout. */
   readonly print?: (line: string) => void;
   /** Receives the events of the ports and what the user should know; by default stderr. */
-  readonly log?: (line: string) => void;
+  readonly log?: EventSink;
 }
 
 /**
@@ -37,11 +39,12 @@ export async function loadScript(
   options: LoadOptions = {},
 ): Promise<Switch> {
   const print = options.print ?? ((text) => LineWriter.of(process.stdout).text(text));
-  const log = options.log ?? ((line) => LineWriter.of(process.stderr).line(line));
+  const log = options.log ?? tellErrPlain;
+  const warn = (line: string): void => log(line, { event: 'warning' });
   const { name, source } = typeof script === 'string' ? readScript(script) : script;
   const devices = options.devices ?? openDevices(options.peerFiles);
   const bess = new Switch({ devices, log, ...(options.idle === undefined ? {} : { idle: options.idle }) });
-  const host = new SwitchHost(bess, variables, { print, log });
+  const host = new SwitchHost(bess, variables, { print, log: warn });
   try {
     runScript(source, name, host);
     bess.graph.checkLoops();
@@ -49,7 +52,7 @@ export async function loadScript(
     await bess.stop();
     throw scriptError(error, name);
   }
-  for (const line of host.unreadVariables()) log(line);
+  for (const line of host.unreadVariables()) warn(line);
   return bess;
 }
 

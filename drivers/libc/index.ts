@@ -30,5 +30,6 @@ export {
   MAX_FDS,
   MessageSocket,
   type Received,
+  sendDatagram,
 } from './sockets.js';
 export { nameThread, pinPollingThread, pinThread, startUnpinned } from './threads.js';

@@ -1,5 +1,5 @@
 /**
- * Unix stream sockets that carry file descriptors (SCM_RIGHTS), which node:net cannot.
+ * Unix sockets as node:net has none: streams that carry file descriptors (SCM_RIGHTS), and datagrams.
  *
  * All sockets are non-blocking. The {@link Reactor} tells when they are ready.
  */
@@ -21,6 +21,15 @@ const CMSG_HEADER = 16;
 // CMSG_SPACE: rounded up to 8.
 const CONTROL_BYTES = (CMSG_HEADER + MAX_RECEIVED_FDS * 4 + 7) & ~7;
 
+/** @param path of the socket, or `@` and a name in the abstract namespace (unix(7)) */
+function abstractOrPath(path: string): Uint8Array {
+  const address = sockaddr(path);
+  if (!path.startsWith('@')) return address;
+  address[2] = 0;
+  // Of an abstract name every byte counts.
+  return address.subarray(0, 2 + Buffer.byteLength(path));
+}
+
 function sockaddr(path: string): Uint8Array {
   const name = Buffer.from(path);
   if (name.length === 0 || name.length >= SUN_PATH_BYTES) {
@@ -32,9 +41,8 @@ function sockaddr(path: string): Uint8Array {
   return address;
 }
 
-function unixSocket(path: string): number {
-  const type = c.SOCK_STREAM | c.SOCK_NONBLOCK | c.SOCK_CLOEXEC;
-  return check(native.socket(c.AF_UNIX, type, 0), 'socket', path);
+function unixSocket(path: string, type = c.SOCK_STREAM): number {
+  return check(native.socket(c.AF_UNIX, type | c.SOCK_NONBLOCK | c.SOCK_CLOEXEC, 0), 'socket', path);
 }
 
 /**
@@ -87,12 +95,26 @@ export function connectUnix(path: string): number {
 export function isSocketInUse(path: string): boolean | null {
   if (Buffer.byteLength(path) >= SUN_PATH_BYTES) return null;
   const address = sockaddr(path);
-  const type = c.SOCK_DGRAM | c.SOCK_NONBLOCK | c.SOCK_CLOEXEC;
-  const fd = check(native.socket(c.AF_UNIX, type, 0), 'socket', path);
+  const fd = unixSocket(path, c.SOCK_DGRAM);
   const errno = native.connect(fd, address, address.length) < 0 ? native.errno() : 0;
   native.close(fd);
   if (errno === c.ECONNREFUSED || errno === c.ENOENT) return false;
   return errno === c.EACCES ? null : true;
+}
+
+/**
+ * Sends one datagram to a unix socket. Returns false when its queue is full; then nothing was sent.
+ * @param path of the socket; `@NAME` is in the abstract namespace
+ */
+export function sendDatagram(path: string, text: string): boolean {
+  const address = abstractOrPath(path);
+  const fd = unixSocket(path, c.SOCK_DGRAM);
+  try {
+    check(native.connect(fd, address, address.length), 'connect', path);
+    return new MessageSocket(fd, path).send(new Uint8Array(Buffer.from(text)));
+  } finally {
+    native.close(fd);
+  }
 }
 
 /** The result of {@link MessageSocket.receive}. */

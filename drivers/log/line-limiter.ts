@@ -6,6 +6,13 @@
 /** Takes a line without line feed. */
 export type LineSink = (line: string) => void;
 
+/** How many lines of a kind were suppressed, and in how many seconds. */
+export interface Suppressed {
+  readonly kind: string;
+  readonly count: number;
+  readonly seconds: number;
+}
+
 /** Twice what Linux allows for its own ratelimited messages in that time (printk_ratelimit: 10 in 5 s). */
 const LINES = 20;
 const WINDOW_MS = 10_000;
@@ -34,9 +41,9 @@ export class LineLimiter<Kind extends string = string> {
   private readonly most: number;
   private readonly clock: () => number;
 
-  /** @param sink gets the lines that go out, and the lines that say how many were suppressed */
+  /** @param sink gets the lines that go out, and those that say how many were suppressed, with these figures */
   constructor(
-    private readonly sink: LineSink,
+    private readonly sink: (line: string, suppressed?: Suppressed) => void,
     { lines = LINES, clock = () => performance.now() }: LineLimits = {},
   ) {
     this.most = lines;
@@ -89,6 +96,7 @@ export class LineLimiter<Kind extends string = string> {
   private tell(kind: string, { startedAt, suppressed }: Window, now: number): void {
     if (suppressed === 0) return;
     const seconds = Math.max(1, Math.round((now - startedAt) / 1000));
-    this.sink(`… ${NUMBERS.format(suppressed)} more of this kind in the last ${NUMBERS.format(seconds)} s: ${kind}`);
+    const line = `… ${NUMBERS.format(suppressed)} more of this kind in the last ${NUMBERS.format(seconds)} s: ${kind}`;
+    this.sink(line, { kind, count: suppressed, seconds });
   }
 }

@@ -19,8 +19,10 @@ export interface LineStream {
 const MAX_WAITING = 1 << 16;
 
 export class LineWriter {
+  /** Makes the line that says how many lines are missing, of the text for people. */
+  static dropped: (count: number, line: string) => string = (_, line) => line;
   private static readonly writers = new WeakMap<LineStream, LineWriter>();
-  private dropped = 0;
+  private missing = 0;
 
   private constructor(private readonly stream: LineStream) {}
 
@@ -44,20 +46,26 @@ export class LineWriter {
     this.put(ownLines(text), text.split('\n').length);
   }
 
+  /** Writes a line that is safe as it is: JSON. */
+  record(json: string): void {
+    this.put(json, 1);
+  }
+
   private put(text: string, lines: number): void {
     const { stream } = this;
     // A text longer than the bound is still written when nothing waits.
-    if (this.dropped > 0 || (stream.writableNeedDrain && stream.writableLength + text.length > MAX_WAITING)) {
-      if (this.dropped === 0) stream.once('drain', () => this.resume());
-      this.dropped += lines;
+    if (this.missing > 0 || (stream.writableNeedDrain && stream.writableLength + text.length > MAX_WAITING)) {
+      if (this.missing === 0) stream.once('drain', () => this.resume());
+      this.missing += lines;
       return;
     }
     stream.write(`${text}\n`);
   }
 
   private resume(): void {
-    const lines = this.dropped;
-    this.dropped = 0;
-    this.stream.write(`… ${lines} ${lines === 1 ? 'line' : 'lines'} dropped: nobody read them in time\n`);
+    const lines = this.missing;
+    this.missing = 0;
+    const line = `… ${lines} ${lines === 1 ? 'line' : 'lines'} dropped: nobody read them in time`;
+    this.stream.write(`${LineWriter.dropped(lines, line)}\n`);
   }
 }

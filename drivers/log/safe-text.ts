@@ -12,6 +12,8 @@ const HIDDEN = /[\p{C}\p{Zl}\p{Zp}]/u;
 const HIDDEN_IN_LINE = /[^\P{C}\t]|[\p{Zl}\p{Zp}]/gu;
 /** The same without tab and line feed. */
 const HIDDEN_IN_TEXT = /[^\P{C}\t\n]|[\p{Zl}\p{Zp}]/gu;
+/** All of them. */
+const ALL_HIDDEN = /[\p{C}\p{Zl}\p{Zp}]/gu;
 /** In quotes, these two are escaped as well, so that the end of the text is clear. */
 const QUOTED = /[\p{C}\p{Zl}\p{Zp}'\\]/gu;
 
@@ -65,4 +67,15 @@ export function oneLine(text: string): string {
  */
 export function ownLines(text: string): string {
   return text.replace(HIDDEN_IN_TEXT, escaped);
+}
+
+/**
+ * Returns a value as one line of JSON that a terminal can show: hidden characters are escaped as JSON has it, so that
+ * whoever parses the line gets the value as it was. Whole numbers of any size become text.
+ */
+export function jsonLine(value: unknown): string {
+  const json = JSON.stringify(value, (_, part: unknown) => (typeof part === 'bigint' ? String(part) : part));
+  return json.replace(ALL_HIDDEN, (hidden) =>
+    hidden.replace(/./gs, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  );
 }

@@ -26,6 +26,9 @@ const COMMANDS: Readonly<Record<string, ReadArgs>> = {
   flows: (request) => ({ limit: readLimit(request) }),
 };
 
+/** All commands. */
+export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
+
 /** Commands that the thread of the observer answers by captures. */
 const BY_CAPTURES: readonly string[] = ['capture', 'flows'];
 

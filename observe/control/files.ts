@@ -8,6 +8,10 @@ import { PROCESS_KINDS, type ProcessKind } from './process-info.js';
 const NAME = new RegExp(`^tspmd-(${PROCESS_KINDS.join('|')})-([1-9]\\d{0,9})\\.sock$`);
 /** The runtime folders of all users are in here. */
 const RUNTIME_FOLDERS = '/run/user';
+/** The runtime folders of services are in here: systemd/, docs/service.md. */
+const SERVICE_FOLDERS = '/run/tspmd';
+/** The most services whose folders are looked into. */
+const MAX_SERVICES = 256;
 
 /** The file of a control socket. */
 export interface ControlFile {
@@ -29,12 +33,14 @@ export function controlFolders(): string[] {
 
 /**
  * Returns the folders to look for processes in: also the usual runtime folder of this user, for a command that was started
- * without a session; for root those of all users.
+ * without a session, for root those of all users, and those of services.
  */
 export function searchedFolders(): string[] {
   const user = process.getuid?.() ?? 0;
   const users = user === 0 ? namesIn(RUNTIME_FOLDERS) : [String(user)];
-  return [...new Set([...controlFolders(), ...users.map((name) => join(RUNTIME_FOLDERS, name))])];
+  const ofUsers = users.map((name) => join(RUNTIME_FOLDERS, name));
+  const ofServices = namesIn(SERVICE_FOLDERS).slice(0, MAX_SERVICES);
+  return [...new Set([...controlFolders(), ...ofUsers, ...ofServices.map((name) => join(SERVICE_FOLDERS, name))])];
 }
 
 /** Returns the path of the control socket of a process in a folder. */

@@ -34,7 +34,7 @@ export class Stream {
 export type Answer = (request: Request) => Promise<unknown>;
 
 /** One connection. Its requests are answered one after the other; meanwhile nothing is read from it. */
-class Client {
+export class Client {
   private text = '';
   private isServing = false;
 

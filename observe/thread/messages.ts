@@ -46,11 +46,14 @@ export type ToObserver =
 
 /** From the thread. */
 export type FromObserver =
-  /** The thread answers; with `problem` it cannot. `metricsPort` is 0 without metrics. */
+  /**
+   * The thread answers. `controlProblem`: why it has no control socket; `metricsProblem`: why it does not serve the
+   * metrics that were asked for. `metricsPort` is 0 without metrics.
+   */
   | {
       readonly type: 'open';
-      readonly problem: string | null;
-      readonly hasSocket: boolean;
+      readonly controlProblem: string | null;
+      readonly metricsProblem: string | null;
       readonly metricsPort: number;
     }
   /** Asks `what`, one of `questions`. */

@@ -70,15 +70,21 @@ async function serveMetrics({ module, ...address }: MetricsStart): Promise<Metri
   return MetricsServer.open(address, async () => familiesOf(await stats()));
 }
 
+/** Returns null, or the message of the error. */
+const problemOf = (opening: Promise<unknown>): Promise<string | null> => opening.then(() => null, messageOf);
+
+async function openControl(): Promise<void> {
+  server = await ControlServer.open(start.path, start.folders, answer);
+}
+
+async function openMetrics(): Promise<void> {
+  if (start.metrics !== null) metrics = await serveMetrics(start.metrics);
+}
+
 async function open(): Promise<void> {
-  let problem: string | null = null;
-  try {
-    server = await ControlServer.open(start.path, start.folders, answer);
-    if (start.metrics !== null) metrics = await serveMetrics(start.metrics);
-  } catch (error) {
-    problem = messageOf(error);
-  }
-  tell({ type: 'open', problem, hasSocket: server !== null, metricsPort: metrics?.port ?? 0 });
+  const controlProblem = await problemOf(openControl());
+  const metricsProblem = await problemOf(openMetrics());
+  tell({ type: 'open', controlProblem, metricsProblem, metricsPort: metrics?.port ?? 0 });
 }
 
 const opening = open();

@@ -6,6 +6,7 @@
 import { unlinkSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { startUnpinned } from '../../drivers/libc/index.js';
+import type { EventSink } from '../../drivers/log/events.js';
 import { messageOf } from '../../drivers/log/message-of.js';
 import { controlFolders, controlPath } from '../control/files.js';
 import type { ProcessInfo } from '../control/process-info.js';
@@ -21,6 +22,9 @@ import {
 
 /** Paths of the control sockets that this process has: at most one of a kind in a folder, because of their names. */
 const open = new Set<string>();
+
+/** What does not work. */
+type Problems = Pick<Extract<FromObserver, { readonly type: 'open' }>, 'controlProblem' | 'metricsProblem'>;
 
 /** How long the thread may take to end, in ms. Then it is terminated. */
 const END_MS = 1000;
@@ -39,8 +43,8 @@ export interface ObserverOptions {
   /** Where control sockets are: the first folder gets that of this process. */
   readonly folders?: readonly string[];
   readonly metrics?: MetricsStart | null;
-  /** Takes one line when the thread fails later. */
-  readonly onFault?: (line: string) => void;
+  /** Takes one line when there is no control socket, or when the thread fails later. The process works without both. */
+  readonly onFault?: EventSink;
 }
 
 export class Observer {
@@ -76,8 +80,9 @@ export class Observer {
   }
 
   /**
-   * Starts the thread. It does not keep the process alive. Rejects with one line when the control socket cannot be made,
-   * or the metrics cannot be served; nothing is left behind then.
+   * Starts the thread. It does not keep the process alive. Rejects with one line when the metrics cannot be served, or
+   * another of this kind in this process answers; nothing is left behind then. Without a control socket the process goes
+   * on: `onFault` gets a line.
    * @param answerers each is called at most 50 times per second
    */
   static async start(info: ProcessInfo, answerers: Answerers, options: ObserverOptions = {}): Promise<Observer> {
@@ -91,24 +96,41 @@ export class Observer {
     // It must not take the CPU of a loop that spins.
     const worker = startUnpinned(() => new Worker(file, { workerData, name: 'tspmd-observer', resourceLimits }));
     const observer = new Observer(worker, path, answerers);
+    const { controlProblem, metricsProblem } = await observer.opened(onFault, metrics !== null);
+    worker.unref();
+    if (metricsProblem !== null) {
+      await observer.close();
+      throw new Error(metricsProblem);
+    }
+    if (controlProblem === null) return observer;
+    const line = `${controlProblem}; tspmd list and tspmd stats do not find this process`;
+    onFault(line, { event: 'control-fault', reason: controlProblem });
+    // Nobody can ask the thread.
+    if (metrics === null) await observer.close();
+    return observer;
+  }
+
+  /** Waits until the thread answers. From then on, `onFault` hears of its end. */
+  private async opened(onFault: EventSink, hasMetrics: boolean): Promise<Problems> {
+    const { worker } = this;
     let isOpen = false;
-    const problem = await new Promise<string | null>((resolve) => {
+    const result = await new Promise<Problems>((resolve) => {
       worker.on('message', (message: FromObserver) => {
         if (message.type !== 'open') return;
-        observer.metricsPort = message.metricsPort;
-        observer.hasSocket = message.hasSocket;
-        resolve(message.problem);
+        this.metricsPort = message.metricsPort;
+        this.hasSocket = message.controlProblem === null;
+        resolve(message);
       });
-      worker.on('error', (error) => {
-        resolve(error.message);
-        if (isOpen) onFault(`tspmd list and tspmd stats do not find this process any more: ${error.message}`);
+      worker.on('error', ({ message: reason }) => {
+        resolve({ controlProblem: reason, metricsProblem: hasMetrics ? reason : null });
+        if (!isOpen) return;
+        const line = `tspmd list and tspmd stats do not find this process any more: ${reason}`;
+        onFault(line, { event: 'control-fault', reason });
+        if (hasMetrics) onFault(`metrics are not served any more: ${reason}`, { event: 'metrics-fault', reason });
       });
     });
     isOpen = true;
-    worker.unref();
-    if (problem === null) return observer;
-    await observer.close();
-    throw new Error(problem);
+    return result;
   }
 
   private async answer({ id, what, args }: FromObserver & { type: 'ask' }, seenAt: number): Promise<void> {

@@ -19,7 +19,7 @@ const options = new Command('npm run demo --')
   .parse()
   .opts<{ mode: Mode; json?: boolean }>();
 
-watchOutput('demo');
+watchOutput((line) => process.stderr.write(`demo: ${line}\n`));
 try {
   const result = await runScenario(options.mode, untilStopped());
   process.stdout.write(options.json ? `${JSON.stringify(toJson(result))}\n` : render(result));

@@ -1,8 +1,9 @@
 /** `tspmd exec`: runs a Node program whose sockets use the device, on one core or on several. */
+import { tellErr } from '../../drivers/log/event-log.js';
 import type { MulticoreConfig } from '../config.js';
 import { placeOf } from '../fault-place.js';
 import { init, type Port } from '../index.js';
-import { announcement } from '../node/exec/announcement.js';
+import { announce } from '../node/exec/announcement.js';
 import { EXEC_APP } from '../node/exec/app-file.js';
 import { beforeDeath, END_SIGNALS, onDefaultSignal } from '../node/exec/default-signals.js';
 import { dying, openHere } from '../node/exec/here.js';
@@ -46,11 +47,11 @@ export async function exec(program: string, args: readonly string[], options: Ex
   const begin = async (port: Port, totals = () => port.totals()): Promise<void> => {
     await observed.ready(port, totals);
     port.on('link', limitedLinkLines());
-    showLease(port, warn);
+    showLease(port, tellErr);
     if (quiet) return;
-    showMetrics(observed, options, warn);
-    showOffloads(port, warn);
-    warn(announcement(port, kernelPorts));
+    showMetrics(observed, options, tellErr);
+    showOffloads(port, tellErr);
+    announce(port, program, kernelPorts);
   };
   await observed.served();
   try {
@@ -60,7 +61,7 @@ export async function exec(program: string, args: readonly string[], options: Ex
       return false;
     }
     new HangWatch(END_SIGNALS);
-    const { port, host } = await openHere({ ...config, mode }, execOptions, warn);
+    const { port, host } = await openHere({ ...config, mode }, execOptions, tellErr);
     await begin(port, async () => [liveTotals(host)]);
   } catch (error) {
     await observed.close();

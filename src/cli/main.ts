@@ -9,6 +9,7 @@
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { tellErr } from '../../drivers/log/event-log.js';
 import { messageOf } from '../../drivers/log/message-of.js';
 import { SAMPLE_APPS } from '../load-app.js';
 import {
@@ -29,7 +30,8 @@ import type { ExecCommandOptions } from './exec.js';
 import type { GetCommandOptions } from './get/command.js';
 import { inlineMore } from './inlining.js';
 import { isUsageFault, traceOf } from './output/error-lines.js';
-import { outputRead, printTrace, warn } from './output/lines.js';
+import { outputRead, printTrace } from './output/lines.js';
+import { logOption, tellUsageError } from './output/log-option.js';
 import { watchOutput } from './output/output-end.js';
 
 inlineMore();
@@ -97,7 +99,7 @@ function deviceOptions(command: Command): Command {
 
 /** Adds the options for those who look into a process, which `run`, `exec` and `switch` share. */
 function observeOptions(command: Command, what: string): Command {
-  return command
+  return logOption(command)
     .option('--name <name>', `name for tspmd stats (default: that of the ${what})`, processName)
     .option(
       '--metrics <[host:]port>',
@@ -124,7 +126,7 @@ function program(): Command {
     .exitOverride()
     // An option behind the program of `exec` is the program's.
     .enablePositionalOptions()
-    .configureOutput({ outputError: (text, write) => write(`tspmd: ${text.replace(/^error: /, '')}`) });
+    .configureOutput({ outputError: tellUsageError });
 
   const run = deviceOptions(tspmd.command('run').description('open a device and run an app on it'))
     .addOption(new Option('--mode <mode>', 'thread layout').choices(['single', '1kb', '2kb']).default('single'))
@@ -304,7 +306,7 @@ function program(): Command {
 }
 
 async function main(): Promise<void> {
-  watchOutput('tspmd');
+  watchOutput((line) => tellErr(line, { event: 'error', exitCode: 1 }));
   try {
     await program().parseAsync();
   } catch (error) {
@@ -312,9 +314,10 @@ async function main(): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
       return;
     }
-    for (const line of messageOf(error).split('\n')) warn(line);
+    const exitCode = isUsageFault(error) ? 2 : 1;
+    for (const line of messageOf(error).split('\n')) tellErr(line, { event: 'error', exitCode });
     if (isVerbose) printTrace(traceOf(error));
-    process.exitCode = isUsageFault(error) ? 2 : 1;
+    process.exitCode = exitCode;
   }
 }
 

@@ -8,7 +8,7 @@ import { whyNoAnswer } from './output/arp-watch.js';
 import { addressText, showLease } from './output/lease-lines.js';
 import { neverWaitForTerminal, print } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
-import { dropsOf } from './output/rates.js';
+import { dropCounts, dropsText } from './output/rates.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
 
 export interface PingCommandOptions extends DeviceOptions {
@@ -77,7 +77,7 @@ async function pingOver(port: SinglePort, options: PingCommandOptions, stopReque
     `${sent} packets transmitted, ${received} received${corrupt > 0 ? `, ${corrupt} corrupt` : ''}, ` +
       `${Number(loss.toFixed(2))}% packet loss`,
   );
-  const drops = dropsOf(port.counters());
+  const drops = dropsText(dropCounts(port.counters()));
   if (drops !== 'none') print(`dropped here: ${drops}`);
   const times = pinger.roundTrips();
   if (times) {

@@ -1,5 +1,6 @@
 /** `tspmd run`: opens a device, runs an app on it, and prints a line that begins with `ready` when packets can flow. */
 
+import { tellErr, tellOut } from '../../drivers/log/event-log.js';
 import { formatMac, init, type Port, type StackTotals } from '../index.js';
 import { firstUncaught } from '../link/run-loop.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
@@ -8,11 +9,11 @@ import { ArpWatch } from './output/arp-watch.js';
 import { counterLines } from './output/counter-lines.js';
 import { faultOf, openingFault, traceOf } from './output/error-lines.js';
 import { addressText, showLease } from './output/lease-lines.js';
-import { neverWaitForTerminal, print, printTrace, warn } from './output/lines.js';
+import { neverWaitForTerminal, printTrace, warn } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
 import { showOffloads } from './output/offload-lines.js';
-import { dropsOf, RatePrinter } from './output/rates.js';
-import { unlessStopped, untilStopped } from './shutdown.js';
+import { dropCounts, dropsText, RatePrinter } from './output/rates.js';
+import { serviceManager, unlessStopped, untilStopped } from './shutdown.js';
 
 export interface RunCommandOptions extends DeviceOptions, ObserveOptions {
   mode: 'single' | '1kb' | '2kb';
@@ -31,8 +32,9 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
   // Before `init`, so that a signal ends the command in good order even while it waits for a backend.
   neverWaitForTerminal();
+  const service = await serviceManager();
   // An error that the app throws in a timer or a promise ends the command, too: the port must be stopped even then.
-  const end = Promise.race([untilStopped(), firstUncaught()]);
+  const end = Promise.race([untilStopped(service), firstUncaught()]);
   const ended = end.catch(() => {});
   const { device } = options;
   const observed = new ObservedPort({ kind: 'run', mode, file: app, device }, options);
@@ -45,7 +47,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
     ...(coreBurst === undefined ? {} : { coreBurst }),
   };
   await observed.served();
-  const port = await unlessStopped(ended, (signal) => init(config, { signal })).catch(async (error: unknown) => {
+  const port = await unlessStopped(ended, (signal) => init(config, { signal, warn })).catch(async (error: unknown) => {
     await observed.close();
     throw openingFault(app, error);
   });
@@ -78,27 +80,31 @@ async function drive(
 ): Promise<readonly (StackTotals | undefined)[]> {
   port.on('link', limitedLinkLines());
   port.on('coreFailure', (core, error) => {
-    warn(`${faultOf(options.app, error)}; the flows of core ${core} move to the other cores`);
+    const reason = faultOf(options.app, error);
+    const line = `${reason}; the flows of core ${core} move to the other cores`;
+    tellErr(line, { event: 'core-failure', core, reason });
     if (options.verbose) printTrace(traceOf(error));
   });
 
-  const printCounters = (): void => print(counterLines(port.counters()).join('\n'));
+  const printCounters = (): void => {
+    const counters = port.counters();
+    tellOut(counterLines(counters).join('\n'), { event: 'counters', counters });
+  };
   // Without a listener, Node opens its debugger at this signal.
   process.on('SIGUSR1', printCounters);
-  const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, print);
-  const arp = new ArpWatch(port, warn);
+  const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, tellOut);
+  const arp = new ArpWatch(port, tellErr);
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
   // Before anything is waited for: a stack may fail at once, and whoever runs the port hears of it.
   const running = port.run(stop.signal);
   try {
     await Promise.race([observed.ready(port), running.catch(() => {})]);
-    showMetrics(observed, options, print);
-    showOffloads(port, print);
-    showLease(port, print);
+    showMetrics(observed, options, tellOut);
+    showOffloads(port, tellOut);
+    showLease(port, tellOut);
     // Last, because a script may send signals as soon as it sees this line.
-    const place = `${addressText(port)} at ${formatMac(port.mac)} on ${port.name}`;
-    print(`ready: ${place}, mode ${options.mode}, app ${options.app}`);
+    tellReady(port, options);
     const totals = await running;
     await ended;
     return totals;
@@ -108,14 +114,24 @@ async function drive(
   }
 }
 
+function tellReady(port: Port, { mode, app }: RunCommandOptions): void {
+  const [address, mac, device] = [addressText(port), formatMac(port.mac), port.name];
+  const line = `ready: ${address} at ${mac} on ${device}, mode ${mode}, app ${app}`;
+  tellOut(line, { event: 'ready', kind: 'run', address, mac, device, mode, app });
+}
+
 function summarise(port: Port, totals: readonly (StackTotals | undefined)[], app: string): void {
   const counters = port.counters();
-  print(`stopped: received ${counters.rx_frames} frames, sent ${counters.tx_packets}; dropped ${dropsOf(counters)}`);
+  const { rx_frames: received = 0, tx_packets: sent = 0 } = counters;
+  const dropped = dropCounts(counters);
+  const line = `stopped: received ${received} frames, sent ${sent}; dropped ${dropsText(dropped)}`;
+  tellOut(line, { event: 'stopped', received, sent, dropped });
   totals.forEach((report, core) => {
     if (report === undefined) return;
     const who = totals.length === 1 ? app : `${app} on core ${core}`;
     const all = Object.entries(report);
     const shown = all.length > MANY_TOTALS ? all.filter(([, value]) => value !== 0) : all;
-    print(`${who}: ${shown.map(([name, value]) => `${name} ${value}`).join(', ') || 'all counters are 0'}`);
+    const values = shown.map(([name, value]) => `${name} ${value}`).join(', ');
+    tellOut(`${who}: ${values || 'all counters are 0'}`, { event: 'totals', app, core, totals: report });
   });
 }

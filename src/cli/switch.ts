@@ -2,7 +2,7 @@
 import { SwitchError } from '../../bess/errors.js';
 import type { ObserveOptions } from './observe/observed-port.js';
 import { neverWaitForTerminal } from './output/lines.js';
-import { untilStopped } from './shutdown.js';
+import { serviceManager, untilStopped } from './shutdown.js';
 
 /** Runs a script until a signal comes. */
 export async function runSwitchCommand(
@@ -14,7 +14,7 @@ export async function runSwitchCommand(
   const { idle, peerMemory, name, metrics } = options;
   neverWaitForTerminal();
   const stop = new AbortController();
-  void untilStopped().then(() => stop.abort());
+  void untilStopped(await serviceManager()).then(() => stop.abort());
   try {
     await runSwitch({
       ...{ script: file, variables, idle, peerMemory, signal: stop.signal },

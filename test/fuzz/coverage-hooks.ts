@@ -6,7 +6,7 @@ import { instrument } from './instrument.js';
 
 const ROOT = new URL('../../', import.meta.url).href;
 /** What is fuzzed. Not the system calls: what runs there depends on the kernel. */
-const FUZZED = /^(?:rings|drivers\/(?!libc\/)|bess|src)/;
+const FUZZED = /^(?:rings|drivers\/(?!libc\/)|observe|bess|src)/;
 
 export const load: LoadHook = async (url, context, nextLoad) => {
   if (!url.startsWith(ROOT) || !FUZZED.test(url.slice(ROOT.length))) return nextLoad(url, context);

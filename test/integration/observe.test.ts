@@ -230,6 +230,33 @@ describe('a program that opens a switch', () => {
   });
 });
 
+describe('a process whose control socket is taken', () => {
+  /** Starts a command after somebody has taken the name of its socket, which has its process id. */
+  async function startTaken(kind: string, ...args: string[]): Promise<Child> {
+    const child = Child.spawn('sh', ['-c', 'read go; exec "$@"', 'sh', ...Child.commandLine(kind, ...args)]);
+    children.push(child);
+    const squatter = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => squatter.listen(join(directory, `tspmd-${kind}-${child.pid}.sock`), resolve));
+    child.write('go\n');
+    await child.waitFor(/^ready/m);
+    await new Promise((resolve) => squatter.close(resolve));
+    const taken = `control socket ${directory}/tspmd-${kind}-${child.pid}.sock: another process has it`;
+    expect(child.output).toContain(`tspmd: ${taken}; tspmd list and tspmd stats do not find this process\n`);
+    return child;
+  }
+
+  it('goes on with a warning: a switch, and an endpoint', LIMIT, async () => {
+    const file = join(directory, 'one.bess');
+    writeFileSync(file, "vm = PMDPort(name='vm', vdev='eth_vhost0,iface=%s' % $SOCKET)\nPortInc(port=vm) -> Sink()\n");
+    const taken = await startTaken('switch', file, `SOCKET=${join(directory, 'one.sock')}`, '--metrics', '0');
+    // The metrics do not need the socket.
+    const [, url] = await taken.waitFor(/^metrics: (http:\S+)$/m);
+    expect(await (await fetch(url!)).text()).toMatch(/^tspmd_switch_port_up/m);
+    expect((await taken.stop()).code).toBe(0);
+    expect((await (await startTaken('run', ...on(1))).stop()).code).toBe(0);
+  });
+});
+
 describe('an observer', () => {
   /** From the build: only it has the file of the thread. */
   const load = async () =>
@@ -245,9 +272,13 @@ describe('an observer', () => {
     const { Observer } = await load();
     const other = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve) => other.listen(path, resolve));
-    await expect(Observer.start(INFO, { stats: () => ({}) }, { folders: [directory] })).rejects.toThrow(
-      'another process has it',
-    );
+    const faults: unknown[] = [];
+    const onFault = (line: string, event: object): void => void faults.push({ line, ...event });
+    const without = await Observer.start(INFO, { stats: () => ({}) }, { folders: [directory], onFault });
+    const reason = `control socket ${path}: another process has it`;
+    const line = `${reason}; tspmd list and tspmd stats do not find this process`;
+    expect(faults).toEqual([{ event: 'control-fault', line, reason }]);
+    await without.close();
     expect(existsSync(path)).toBe(true);
     await new Promise((resolve) => other.close(resolve));
     const observer = await Observer.start(INFO, { stats: () => ({}) }, { folders: [directory] });
@@ -343,6 +374,32 @@ describe('a process that is looked into', () => {
     greedy.destroy();
   });
 
+  it('answers others beside clients with half a request, and those that never read', LIMIT, async () => {
+    const echo = await run(1, '--metrics', '0');
+    const [, url] = /^metrics: (\S+)$/m.exec(echo.output) ?? [];
+    const path = join(directory, `tspmd-run-${echo.pid}.sock`);
+    const metrics = { host: '127.0.0.1', port: Number(new URL(url!).port) };
+    const request = `GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`;
+    const clients = [
+      ...[...'{"command":"in'].map((_, i) => ({ to: { path }, text: '{"command":"in'.slice(0, i) })),
+      ...[1, 2, 3].map(() => ({ to: { path }, text: '{"command":"stats"}\n'.repeat(1000) })),
+      ...[1, 2, 3].map(() => ({ to: metrics, text: request.slice(0, 20) })),
+      ...[1, 2, 3].map(() => ({ to: metrics, text: request })),
+    ].map(({ to, text }) => {
+      const socket = connect(to as { path: string });
+      socket.on('error', () => undefined);
+      socket.pause();
+      socket.write(text);
+      return socket;
+    });
+    await Promise.all(clients.map((socket) => until('a connection', () => !socket.connecting)));
+    await ping(50);
+    expect((await stats(String(echo.pid))).port.counters.rx_delivered).toBe(50);
+    expect(await (await fetch(url!)).text()).toContain('tspmd_rx_delivered_total');
+    for (const socket of clients) socket.destroy();
+    expect((await echo.stop()).code).toBe(0);
+  });
+
   it('leaves nothing when it ends; what a killed one left is removed', LIMIT, async () => {
     const sockets = (): string[] => readdirSync(directory).filter((name) => name.startsWith('tspmd-run'));
     const echo = await run(1);
@@ -382,5 +439,16 @@ describeWith('a process of another user', [root, command('setpriv')], () => {
     expect(asked.stderr).toBe(
       `tspmd: run ${theirs.pid} belongs to root, so this user may not ask it; try: sudo tspmd stats ${theirs.pid}\n`,
     );
+    // Nor can it be asked without the command: the kernel refuses the connection.
+    const connecting = `require('net').connect(process.argv[1]).on('error', (e) => console.log(e.code)).on('connect', () => process.exit(9))`;
+    const bare = spawnSync(
+      'setpriv',
+      [
+        ...['--reuid', '65534', '--regid', '65534', '--clear-groups', node!, '-e', connecting],
+        `/tmp/tspmd-run-${theirs.pid}.sock`,
+      ],
+      { encoding: 'utf8', timeout: 20_000 },
+    );
+    expect(bare.stdout).toBe('EACCES\n');
   });
 });

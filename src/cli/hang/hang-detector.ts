@@ -9,6 +9,10 @@ const WAITING_LOOKS = 2;
 /** A thread hangs when it has used this much CPU time without a beat, in ms. */
 const BUSY_MS = 1000;
 
+/** How a thread hangs, as text. */
+export const HANGS = { 'system-call': 'hangs in a system call', busy: 'has been busy for a second' } as const;
+export type HangKind = keyof typeof HANGS;
+
 export class HangDetector {
   private beats = -1;
   private waiting = 0;
@@ -21,9 +25,9 @@ export class HangDetector {
   /**
    * Looks at the thread. Call it once per beat.
    * @param beats how many beats the thread has counted
-   * @returns how the thread hangs, as text; null when it does not hang
+   * @returns how the thread hangs; null when it does not hang
    */
-  look(beats: number): string | null {
+  look(beats: number): HangKind | null {
     if (beats !== this.beats) {
       this.beats = beats;
       this.waiting = 0;
@@ -33,7 +37,7 @@ export class HangDetector {
     const { isWaiting, cpuMs } = this.read();
     if (this.busySince < 0) this.busySince = cpuMs;
     this.waiting = isWaiting ? this.waiting + 1 : 0;
-    if (this.waiting >= WAITING_LOOKS) return 'hangs in a system call';
-    return cpuMs - this.busySince >= BUSY_MS ? 'has been busy for a second' : null;
+    if (this.waiting >= WAITING_LOOKS) return 'system-call';
+    return cpuMs - this.busySince >= BUSY_MS ? 'busy' : null;
   }
 }

@@ -1,8 +1,13 @@
 /** The memory that the main thread and the watching thread share. It can be sent to a worker. */
 import type { SignalName } from '../../../drivers/libc/index.js';
+import type { LogForm } from '../../../drivers/log/event-log.js';
+import type { ServiceEnvironment } from '../service/environment.js';
 
 export interface HangState {
   readonly signals: readonly SignalName[];
+  readonly log: LogForm;
+  /** The service manager that wants signs of life; null: none does. */
+  readonly service: ServiceEnvironment | null;
   /** The words of {@link HangWord}. */
   readonly words: SharedArrayBuffer;
   /** The signal actions that Node has set. */

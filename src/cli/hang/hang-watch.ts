@@ -8,6 +8,8 @@
  */
 import { Worker } from 'node:worker_threads';
 import { endProcessIn, SignalActions, type SignalName } from '../../../drivers/libc/index.js';
+import { logForm, tellErr } from '../../../drivers/log/event-log.js';
+import type { ServiceEnvironment } from '../service/environment.js';
 import { type HangState, HangWord } from './hang-state.js';
 
 /** Time between two beats, in ms. */
@@ -31,10 +33,11 @@ export class HangWatch {
   /**
    * Begins to watch the calling thread, which must be the main one, after half a second. It does not keep the process
    * alive.
+   * @param service a service manager gets signs of life while the thread does not hang
    */
-  constructor(signals: readonly SignalName[]) {
+  constructor(signals: readonly SignalName[], service: ServiceEnvironment | null = null) {
     const saved = new SharedArrayBuffer(SignalActions.bytes(signals.length));
-    this.state = { signals, words: new SharedArrayBuffer(16), saved };
+    this.state = { signals, log: logForm(), service, words: new SharedArrayBuffer(16), saved };
     this.words = new Int32Array(this.state.words);
     this.actions = new SignalActions(signals, new Uint8Array(saved));
     setTimeout(() => this.begin(), BEGIN_MS).unref();
@@ -60,7 +63,7 @@ export class HangWatch {
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
     });
     // The command works without the watch.
-    worker.on('error', (error) => process.stderr.write(`tspmd: hangs are not watched for: ${error.message}\n`));
+    worker.on('error', (error) => tellErr(`hangs are not watched for: ${error.message}`, { event: 'warning' }));
     worker.unref();
     if (this.toldAt === 0) setInterval(() => this.beat(), BEAT_MS).unref();
   }
@@ -70,6 +73,6 @@ export class HangWatch {
     if (this.toldAt !== 0 && performance.now() - this.toldAt < END_MS) endProcessIn(LAST_BEAT_S);
     if (Atomics.compareExchange(this.words, HangWord.isReplaced, 1, 0) === 0) return;
     this.actions.restore();
-    process.stderr.write('tspmd: the main thread answers again\n');
+    tellErr('the main thread answers again', { event: 'hang-over', thread: 'main' });
   }
 }

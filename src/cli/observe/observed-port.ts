@@ -1,6 +1,7 @@
 /** Lets `tspmd list` and `tspmd stats` find a command that drives a port, and serves its metrics. */
 import { basename } from 'node:path';
-import { messageOf } from '../../../drivers/log/message-of.js';
+import { tellErr } from '../../../drivers/log/event-log.js';
+import type { EventSink } from '../../../drivers/log/events.js';
 import type { OpenedCapture } from '../../../observe/capture/session.js';
 import type { CaptureWish } from '../../../observe/capture/sink.js';
 import type { ConnectionsArgs } from '../../../observe/control/commands.js';
@@ -12,7 +13,6 @@ import { BasePort } from '../../base-port.js';
 import { L2_COUNTERS, meaningOf } from '../../counters.js';
 import { formatMac, type Port, type StackTotals } from '../../index.js';
 import { addressText } from '../output/lease-lines.js';
-import { warn } from '../output/lines.js';
 import { snapshotOf } from './port-snapshot.js';
 
 /** The name of a process without `--name`: that of its app or program, without folder and extension. */
@@ -36,9 +36,11 @@ export interface ObserveOptions {
 export function showMetrics(
   { metricsPort }: { readonly metricsPort: number },
   { metrics }: ObserveOptions,
-  print: (line: string) => void,
+  tell: EventSink,
 ): void {
-  if (metrics !== undefined) print(`metrics: ${metricsUrl(metrics, metricsPort)}`);
+  if (metrics === undefined) return;
+  const url = metricsUrl(metrics, metricsPort);
+  tell(`metrics: ${url}`, { event: 'metrics', url });
 }
 
 /** What is known before the device is open. */
@@ -62,8 +64,8 @@ export class ObservedPort {
   private readonly hasMetrics: boolean;
 
   /**
-   * Begins while the command opens its device, which may take long: the process is `starting` then. The command works
-   * without a control socket, too; but metrics that cannot be served are an error.
+   * Begins while the command opens its device, which may take long: the process is `starting` then. Metrics that cannot
+   * be served are an error. Without a control socket the command goes on, with a warning.
    */
   constructor({ kind, mode, file, device }: Begun, { name = nameOf(file), metrics }: ObserveOptions) {
     this.info = { kind, name, mode, state: 'starting', devices: [device], address: null };
@@ -80,11 +82,8 @@ export class ObservedPort {
     };
     this.opening = Observer.start(this.info, answerers, {
       metrics: metrics === undefined ? null : { ...metrics, module },
-      onFault: warn,
-    }).then(opened, (error: unknown) => {
-      if (metrics !== undefined) throw error;
-      warn(`${messageOf(error)}; tspmd stats does not find this process`);
-    });
+      onFault: tellErr,
+    }).then(opened);
     // Whoever waits for it gets the error.
     this.opening.catch(() => {});
     this.hasMetrics = metrics !== undefined;

@@ -2,6 +2,7 @@
  * Explains why no answers come. Most first attempts fail because our MAC address is not in the table of the switch, and
  * then nothing at all comes back.
  */
+import type { EventSink } from '../../../drivers/log/events.js';
 import { type Core, formatMac, type Port, parseIpv4 } from '../../index.js';
 
 /** How often {@link ArpWatch} looks, in ms. A neighbour that is asked between two looks has a second to answer. */
@@ -46,16 +47,20 @@ export class ArpWatch {
   private asked = 0;
   private answered = 0;
 
-  /** @param warn takes one line */
+  /** @param tell takes a line, with its event */
   constructor(
     private readonly port: Port,
-    private readonly warn: (line: string) => void,
+    private readonly tell: EventSink,
   ) {
     this.timer = setInterval(() => this.look(), LOOK_MS);
   }
 
   stop(): void {
     clearInterval(this.timer);
+  }
+
+  private warn(line: string): void {
+    this.tell(line, { event: 'unreachable', mac: formatMac(this.port.mac) });
   }
 
   private look(): void {

@@ -2,6 +2,7 @@
  * Writes the lines of a command. A slow reader, such as a pager or a stopped terminal, never blocks the command: it
  * loses lines instead.
  */
+import { tellErr, tellErrText } from '../../../drivers/log/event-log.js';
 import { LineWriter } from '../../../drivers/log/line-writer.js';
 
 /** Writes text of one or more lines to stdout. */
@@ -9,14 +10,14 @@ export function print(text: string): void {
   LineWriter.of(process.stdout).text(text);
 }
 
-/** Writes one line to stderr. */
+/** Writes a warning to stderr. */
 export function warn(line: string): void {
-  LineWriter.of(process.stderr).line(`tspmd: ${line}`);
+  tellErr(line, { event: 'warning' });
 }
 
 /** Writes a stack trace to stderr. */
 export function printTrace(trace: string): void {
-  LineWriter.of(process.stderr).text(trace);
+  tellErrText(trace, { event: 'trace' });
 }
 
 /** A property of libuv's streams that Node does not document. A stream without it stays as it is. */

@@ -12,14 +12,14 @@ export const outputEnd = new Promise<void>((resolve) => {
 /**
  * Handles errors of stdout and stderr. After the reader has closed one, {@link outputEnd} resolves, and the command can
  * clean up. Any other error, such as a full disk, is printed in one line, too.
- * @param name of the program, for this line
+ * @param tell takes this line
  */
-export function watchOutput(name: string): void {
+export function watchOutput(tell: (line: string) => void): void {
   for (const stream of [process.stdout, process.stderr]) {
     const onError = (error: NodeJS.ErrnoException): void => {
       if (error.code !== 'EPIPE' && process.exitCode === undefined) {
         process.exitCode = 1;
-        if (stream === process.stdout) process.stderr.write(`${name}: cannot write the output: ${error.message}\n`);
+        if (stream === process.stdout) tell(`cannot write the output: ${error.message}`);
       }
       outputEnded();
     };

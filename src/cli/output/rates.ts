@@ -1,4 +1,5 @@
 /** `--stats-period`: prints the rates of a port, and those of its threads when it has several. */
+import type { EventSink, LogEvent } from '../../../drivers/log/events.js';
 import type { PortCounters } from '../../counters.js';
 import type { CoreStatus, Port, PortStatus, ThreadStatus, WorkerStatus } from '../../port.js';
 
@@ -7,16 +8,18 @@ type SomeCounters = Partial<PortCounters>;
 /** Names of counters of packets that were lost. */
 const IS_DROP = /(^|_)(drop(ped)?|lost)(_|$)/;
 
+/** Returns how many packets were dropped, by reason, without zeros. */
+export function dropCounts(now: SomeCounters, before: SomeCounters = {}): Record<string, number> {
+  const drops = Object.entries(now)
+    .filter(([name]) => IS_DROP.test(name))
+    .map(([name, value]) => [name, value - (before[name as keyof PortCounters] ?? 0)] as const);
+  return Object.fromEntries(drops.filter(([, count]) => count !== 0));
+}
+
 /** Returns `none`, or the drops with their reasons: `12 (rx_drop_not_ip 10, tx_drop_unresolved 2)`. */
-export function dropsOf(now: SomeCounters, before: SomeCounters = {}): string {
-  const reasons: string[] = [];
-  let total = 0;
-  for (const [name, value] of Object.entries(now)) {
-    const count = value - (before[name as keyof PortCounters] ?? 0);
-    if (count === 0 || !IS_DROP.test(name)) continue;
-    total += count;
-    reasons.push(`${name} ${count}`);
-  }
+export function dropsText(drops: Readonly<Record<string, number>>): string {
+  const total = Object.values(drops).reduce((sum, count) => sum + count, 0);
+  const reasons = Object.entries(drops).map(([name, count]) => `${name} ${count}`);
   return total === 0 ? 'none' : `${total} (${reasons.join(', ')})`;
 }
 
@@ -51,22 +54,22 @@ class Rates {
     return this.now.held_by_stack ?? 0;
   }
 
-  get drops(): string {
-    return dropsOf(this.now, this.last);
+  get drops(): Record<string, number> {
+    return dropCounts(this.now, this.last);
   }
 
   /**
-   * Returns the share of the period in which a thread slept or polled without finding a packet. It is empty when the
-   * thread does not measure this (a stack that drives itself), or is stuck.
+   * Returns the share of the period in which a thread slept or polled without finding a packet, in percent. It is null
+   * when the thread does not measure this (a stack that drives itself), or is stuck.
    */
-  idle(isAsleep: boolean): string {
+  idle(isAsleep: boolean): number | null {
     const { loop_idle_ms: ever = 0, loop_busy_ms: everBusy = 0 } = this.now;
     const busy = this.growth('loop_busy_ms');
     const rest = Math.max(0, 1000 * this.seconds - busy);
     // A sleep is counted when it ends. A thread that still sleeps is idle, and a sleep may have begun before this
     // period.
     const idle = isAsleep ? rest : Math.min(this.growth('loop_idle_ms'), rest);
-    return ever + everBusy === 0 || idle + busy === 0 ? '' : `; idle ${Math.round((100 * idle) / (idle + busy))} %`;
+    return ever + everBusy === 0 || idle + busy === 0 ? null : Math.round((100 * idle) / (idle + busy));
   }
 }
 
@@ -87,6 +90,14 @@ export function ringsText(rings: CoreStatus['rings']): string {
     .join('');
 }
 
+const idleText = (idle: number | null): string => (idle === null ? '' : `; idle ${idle} %`);
+
+/** The rates of a port or a thread in one period: a line, and its event. */
+export interface RateLine {
+  readonly line: string;
+  readonly event: LogEvent;
+}
+
 /** What a port and its threads did between two samples, as lines. */
 export class RateLines {
   private readonly all: Rates;
@@ -99,36 +110,62 @@ export class RateLines {
 
   /** Returns a line for the port, and one per thread when it has several, for the `seconds` since the last sample. */
   next(sample: PortSample, seconds: number): string[] {
+    return this.rates(sample, seconds).map(({ line }) => line);
+  }
+
+  /** The same with events. Call one of the two per sample. */
+  rates(sample: PortSample, seconds: number): RateLine[] {
     const { all } = this;
     all.update(sample.counters, seconds);
-    const line = (way: 'rx' | 'tx'): string =>
-      `${way} ${packets(all.perSecond(`${way}_packets`))}, ${bits(all.perSecond(`${way}_bytes`))}`;
     const threads = threadsOf(sample);
     for (const { title, counters } of threads) this.threads.get(title)?.update(counters, seconds);
     const [only] = threads.length === 1 ? threads : [];
-    const idle = only === undefined ? '' : (this.threads.get(only.title)?.idle(only.isAsleep) ?? '');
-    const lines = [`${line('rx')}; ${line('tx')}; dropped ${all.drops}; stack holds ${all.held}${idle}`];
-    if (only !== undefined) return lines;
+    const idle = only === undefined ? null : (this.threads.get(only.title)?.idle(only.isAsleep) ?? null);
+    const port = this.portLine(idle);
+    if (only !== undefined) return [port];
     const { cores, workers } = sample;
-    return [...lines, ...cores.map((core) => this.coreLine(core)), ...workers.map((worker) => this.workerLine(worker))];
+    return [port, ...cores.map((core) => this.coreLine(core)), ...workers.map((worker) => this.workerLine(worker))];
   }
 
-  private coreLine({ title, isAlive, isAsleep, rings }: CoreStatus): string {
-    const rates = this.threads.get(title);
-    if (rates === undefined || !isAlive) return `  ${title}: ended`;
-    const moved = `rx ${packets(rates.perSecond('rx_delivered'))}, tx ${packets(rates.perSecond('tx_queued'))}`;
-    const state = `dropped ${rates.drops}; stack holds ${rates.held}${ringsText(rings)}`;
-    return `  ${title}: ${moved}; ${state}${rates.idle(isAsleep)}`;
+  private portLine(idle: number | null): RateLine {
+    const { all } = this;
+    const { drops: dropped, held } = all;
+    const [rxPackets, txPackets] = [all.perSecond('rx_packets'), all.perSecond('tx_packets')];
+    const [rxBytes, txBytes] = [all.perSecond('rx_bytes'), all.perSecond('tx_bytes')];
+    const moved = `rx ${packets(rxPackets)}, ${bits(rxBytes)}; tx ${packets(txPackets)}, ${bits(txBytes)}`;
+    const line = `${moved}; dropped ${dropsText(dropped)}; stack holds ${held}${idleText(idle)}`;
+    const inBits = { rxBits: 8 * rxBytes, txBits: 8 * txBytes };
+    return { line, event: { event: 'rates', thread: null, rxPackets, txPackets, ...inBits, dropped, held, idle } };
   }
 
-  private workerLine({ title, role, isAlive, isAsleep }: WorkerStatus): string {
+  private coreLine({ title, isAlive, isAsleep, rings }: CoreStatus): RateLine {
     const rates = this.threads.get(title);
-    if (rates === undefined || !isAlive) return `  ${title}: ended`;
-    const rx = role === 'Tx' ? [] : [`rx ${packets(rates.perSecond('rx_frames'))}`];
-    const tx = role === 'Rx' ? [] : [`tx ${packets(rates.perSecond('tx_handed'))}`];
-    return `  ${title}: ${[...rx, ...tx].join(', ')}; dropped ${rates.drops}${rates.idle(isAsleep)}`;
+    if (rates === undefined || !isAlive) return endedLine(title);
+    const { drops: dropped, held } = rates;
+    const idle = rates.idle(isAsleep);
+    const [rxPackets, txPackets] = [rates.perSecond('rx_delivered'), rates.perSecond('tx_queued')];
+    const state = `dropped ${dropsText(dropped)}; stack holds ${held}${ringsText(rings)}`;
+    const line = `  ${title}: rx ${packets(rxPackets)}, tx ${packets(txPackets)}; ${state}${idleText(idle)}`;
+    return { line, event: { ...rateOf(title), rxPackets, txPackets, dropped, held, idle, rings } };
+  }
+
+  private workerLine({ title, role, isAlive, isAsleep }: WorkerStatus): RateLine {
+    const rates = this.threads.get(title);
+    if (rates === undefined || !isAlive) return endedLine(title);
+    const { drops: dropped } = rates;
+    const idle = rates.idle(isAsleep);
+    const rxPackets = role === 'Tx' ? undefined : rates.perSecond('rx_frames');
+    const txPackets = role === 'Rx' ? undefined : rates.perSecond('tx_handed');
+    const rx = rxPackets === undefined ? [] : [`rx ${packets(rxPackets)}`];
+    const tx = txPackets === undefined ? [] : [`tx ${packets(txPackets)}`];
+    const line = `  ${title}: ${[...rx, ...tx].join(', ')}; dropped ${dropsText(dropped)}${idleText(idle)}`;
+    return { line, event: { ...rateOf(title), rxPackets, txPackets, dropped, idle } };
   }
 }
+
+const rateOf = (thread: string) => ({ event: 'rates', thread }) as const;
+/** A thread that has ended has no figures. */
+const endedLine = (title: string): RateLine => ({ line: `  ${title}: ended`, event: rateOf(title) });
 
 /** Prints the lines of {@link RateLines} every `seconds`, until it is stopped. */
 export class RatePrinter {
@@ -139,7 +176,7 @@ export class RatePrinter {
   constructor(
     private readonly port: Port,
     seconds: number,
-    private readonly print: (line: string) => void,
+    private readonly tell: EventSink,
   ) {
     this.lines = new RateLines(sampleOf(port));
     this.timer = setInterval(() => this.tick(), seconds * 1000);
@@ -153,7 +190,7 @@ export class RatePrinter {
     const at = performance.now();
     const seconds = (at - this.lastAt) / 1000;
     this.lastAt = at;
-    for (const line of this.lines.next(sampleOf(this.port), seconds)) this.print(line);
+    for (const { line, event } of this.lines.rates(sampleOf(this.port), seconds)) this.tell(line, event);
   }
 }
 

@@ -1,4 +1,5 @@
 /** The configuration of `tspmd/register`: environment variables. */
+import { LOG_FORMS, type LogForm } from '../../../drivers/log/event-log.js';
 import type { SingleConfig } from '../../config.js';
 import { ConfigError } from '../../errors.js';
 import { parseDnsServer } from '../dns/server.js';
@@ -11,6 +12,7 @@ export interface Environment {
   readonly options: Pick<ExecOptions, 'dns' | 'kernelPorts'>;
   /** Whether nothing is to be printed at the start. */
   readonly isQuiet: boolean;
+  readonly log: LogForm;
 }
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -55,8 +57,9 @@ export function readEnvironment(variables: Variables): Environment {
     dns: read('TSPMD_DNS', dnsServers) ?? [],
     kernelPorts: read('TSPMD_KERNEL_PORTS', parsePorts) ?? [],
   };
+  const log = read('TSPMD_LOG', oneOf(...LOG_FORMS)) ?? 'text';
   if (faults.length > 0) throw new ConfigError(faults);
-  return { config, options, isQuiet: text('TSPMD_QUIET') === '1' };
+  return { config, options, isQuiet: text('TSPMD_QUIET') === '1', log };
 }
 
 function wholeNumber(text: string): number {

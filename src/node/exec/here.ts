@@ -1,4 +1,5 @@
 /** A program over a device that this thread opens: `tspmd exec --mode single`, and `tspmd/register`. */
+import type { EventSink } from '../../../drivers/log/events.js';
 import type { SingleConfig } from '../../config.js';
 import { init } from '../../init.js';
 import { runStack } from '../../link/run-loop.js';
@@ -14,22 +15,20 @@ export function dying(signal: AbortSignal, error: unknown): Promise<never> {
   return new Promise(() => {});
 }
 
-/** Takes one line for the user. */
-type Tell = (line: string) => void;
-
 /**
  * Opens a device and takes over the sockets of this thread. The device does not keep the process alive, and is given
  * back at its end: also by a signal, unless the program handles it.
- * @param tell takes a line when the device fails later, which ends the process
+ * @param tell takes warnings, and a line when the device fails later, which ends the process
  * @throws (rejects) as `init`
  */
 export async function openHere(
   config: SingleConfig,
   options: Pick<ExecOptions, 'kernelPorts' | 'dns'>,
-  tell: Tell,
+  tell: EventSink,
 ): Promise<{ readonly port: SinglePort; readonly host: NetHost }> {
   const stop = new AbortController();
-  const opening = init({ ...config, offloads: config.offloads ?? 'auto' }, { signal: stop.signal, warn: tell });
+  const warn = (line: string): void => tell(line, { event: 'warning' });
+  const opening = init({ ...config, offloads: config.offloads ?? 'auto' }, { signal: stop.signal, warn });
   let host: NetHost | null = null;
   onDefaultSignal(async () => {
     stop.abort();
@@ -41,7 +40,7 @@ export async function openHere(
   host = net;
   runStack(port.core(), net, { signal: stop.signal }).catch((error: Error) => {
     if (stop.signal.aborted) return;
-    tell(error.message);
+    tell(error.message, { event: 'error', exitCode: 1 });
     process.exit(1);
   });
   process.on('exit', () => {

@@ -5,27 +5,27 @@
  * @module tspmd/register
  */
 import { isMainThread } from 'node:worker_threads';
-import { LineWriter } from '../../../drivers/log/line-writer.js';
+import { tellErr, useLogForm } from '../../../drivers/log/event-log.js';
 import { messageOf } from '../../../drivers/log/message-of.js';
 import { ConfigError } from '../../errors.js';
-import { announcement } from './announcement.js';
+import { announce } from './announcement.js';
 import { readEnvironment } from './environment.js';
 import { openHere } from './here.js';
 
 /** The process that has the device. Its children inherit the variable, and use the kernel. */
 const OWNER = 'TSPMD_PROCESS';
 
-const tell = (line: string): void => LineWriter.of(process.stderr).line(`tspmd: ${line}`);
-
 async function register(): Promise<void> {
   process.env[OWNER] = String(process.pid);
   try {
-    const { config, options, isQuiet } = readEnvironment(process.env);
-    const { port } = await openHere(config, options, tell);
-    if (!isQuiet) tell(announcement(port, options.kernelPorts));
+    const { config, options, isQuiet, log } = readEnvironment(process.env);
+    useLogForm(log);
+    const { port } = await openHere(config, options, tellErr);
+    if (!isQuiet) announce(port, process.argv[1] ?? '', options.kernelPorts);
   } catch (error) {
-    for (const line of messageOf(error).split('\n')) tell(line);
-    process.exit(error instanceof ConfigError ? 2 : 1);
+    const exitCode = error instanceof ConfigError ? 2 : 1;
+    for (const line of messageOf(error).split('\n')) tellErr(line, { event: 'error', exitCode });
+    process.exit(exitCode);
   }
 }
 

@@ -32,6 +32,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'tcp-options': async () => (await import('./tcp-options.js')).tcpOptions,
   dhcp: async () => (await import('./dhcp.js')).dhcp,
   dns: async () => (await import('./dns.js')).dns,
+  control: async () => (await import('./control.js')).control,
   'bess-script': async () => (await import('./bess-script.js')).bessScript,
 };
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { familiesOf as switchFamilies } from '../../../bess/switch-metrics.js';
+import { EVENTS } from '../../../drivers/log/events.js';
 import { NET_COUNTERS } from '../../../drivers/net-device.js';
 import { familiesOf as portFamilies } from '../../../src/cli/observe/port-metrics.js';
 import { createL2Counters, L2_COUNTERS } from '../../../src/counters.js';
@@ -60,6 +61,20 @@ describe('docs/observe.md', () => {
     );
     expect(reasons.filter((reason) => !words.has(reason))).toEqual([]);
     expect(new Set(reasons).size).toBeGreaterThan(35);
+  });
+
+  it('has every event of the log with its level and its fields, and no other', () => {
+    const section = page.slice(page.indexOf('\n## The log'));
+    const rows = Array.from(section.matchAll(/^\| `([a-z-]+)` \| (\w+) \| (.*?) \| .* \|$/gm));
+    const documented = rows.map(([, name, level, fields]) => ({
+      ...{ name, level },
+      fields: Array.from(fields!.matchAll(/`(\w+)`(\??)/g), ([, field, mark]) => `${field}${mark}`),
+    }));
+    const known = Object.entries(EVENTS).map(([name, { level, always, sometimes }]) => ({
+      ...{ name, level },
+      fields: [...always, ...sometimes.map((field) => `${field}?`)],
+    }));
+    expect(documented).toEqual(known);
   });
 
   it('has a dashboard beside it, all of whose metrics exist', () => {

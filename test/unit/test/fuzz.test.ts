@@ -23,6 +23,7 @@ const FEWER: Readonly<Record<string, number>> = {
   'tcp-segments': 2_000,
   'tcp-options': 4_000,
   dns: 3_000,
+  control: 2_000,
   'switch-offload': 3_000,
   'layer-offload': 1_500,
 };

@@ -9,6 +9,7 @@ describe('the environment of tspmd/register', () => {
       config: { mode: 'single', device: 'vhost-user:/tmp/a.sock', ip: '10.0.0.1/24' },
       options: { dns: [], kernelPorts: [] },
       isQuiet: false,
+      log: 'text',
     });
   });
 
@@ -17,9 +18,9 @@ describe('the environment of tspmd/register', () => {
       ...{ TSPMD_MAC: '52:54:00:00:00:01', TSPMD_MTU: '1400', TSPMD_GATEWAY: '10.0.0.9', TSPMD_BUFFERS: '1024' },
       ...{ TSPMD_NEIGHBOURS: '10.0.0.2=52:54:00:00:00:02,10.0.0.3=52:54:00:00:00:03', TSPMD_HUGEPAGES: 'never' },
       ...{ TSPMD_RING: 'packed', TSPMD_IDLE: 'spin', TSPMD_CORES: '1', TSPMD_QUIET: '1', TSPMD_OFFLOADS: 'off' },
-      ...{ TSPMD_DNS: '10.0.0.53,10.0.0.54:5353', TSPMD_KERNEL_PORTS: '22,8000-8100' },
+      ...{ TSPMD_DNS: '10.0.0.53,10.0.0.54:5353', TSPMD_KERNEL_PORTS: '22,8000-8100', TSPMD_LOG: 'json' },
     };
-    const { config, options, isQuiet } = readEnvironment({ ...NEEDED, ...variables });
+    const { config, options, isQuiet, log } = readEnvironment({ ...NEEDED, ...variables });
     expect(config).toMatchObject({
       ...{ mac: '52:54:00:00:00:01', mtu: 1400, gateway: '10.0.0.9', buffers: 1024, hugepages: 'never' },
       ...{ ring: 'packed', idle: 'spin', cores: [1], offloads: 'off' },
@@ -33,6 +34,7 @@ describe('the environment of tspmd/register', () => {
       ],
     });
     expect(isQuiet).toBe(true);
+    expect(log).toBe('json');
   });
 
   it.each([
