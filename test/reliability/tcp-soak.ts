@@ -19,10 +19,11 @@ export interface TcpSoakResult {
   readonly summary: string;
 }
 
-export async function runTcpSoak(options: SoakOptions): Promise<TcpSoakResult> {
+/** @param runLimits what comes before the schedules; a test has something shorter */
+export async function runTcpSoak(options: SoakOptions, runLimits = runTcpLimits): Promise<TcpSoakResult> {
   const { ms, stop, tell } = options;
   const start = performance.now();
-  const limits = await runTcpLimits(ms * (1 - SCHEDULES_PART), stop);
+  const limits = await runLimits(ms * (1 - SCHEDULES_PART), stop);
   for (const line of limits.lines) tell?.(`soak: TCP: ${line}`);
   const left = ms - (performance.now() - start);
   const result = await runRandom({ ...options, ms: Math.max(left, ms * SCHEDULES_PART) });
