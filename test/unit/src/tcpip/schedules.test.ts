@@ -22,7 +22,7 @@ describe('two stacks with a bad network between them', () => {
     expect(totals.failed).toBeLessThan(totals.connections / 10);
   });
 
-  it('may open a connection twice by its cookie: the client never got the RST of the first', async () => {
+  it('may open a connection twice by its cookie, if the RST of the first is lost', async () => {
     expect(await runSchedule(1_004_368)).toMatchObject({ failed: 0, aborted: 2 });
   });
 

@@ -144,7 +144,7 @@ describe('PAWS', () => {
   });
 
   // Clauses: 7323-5.3b
-  it('comes before the sequence number: an older segment outside of the window is no other', async () => {
+  it('comes before the sequence number: outside of the window it counts, too', async () => {
     const s = await stamped();
     s.inject(`P. 1000001:1000011(10) ack 1 win 65535 ${ts(999)}`);
     s.expect('. 1:1(0) ack 1');
