@@ -7,9 +7,12 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXPORTS } from '../../scripts/bundle/exports.js';
 import { Child } from '../../scripts/child.js';
+import { NetworkNamespace } from '../../scripts/netns.js';
 import { SAMPLE_APPS } from '../../src/load-app.js';
 import { expectPingsAnswered } from '../support/flows/two-port-switch.js';
 import { InstalledPackage, shellEnvironment } from '../support/package/installed-package.js';
+import { firstCommands, Terminal } from '../support/package/terminal.js';
+import { command, describeWith, root, tun } from '../support/requirements.js';
 import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
 const BUNDLE = 'dist/bundle/tspmd';
@@ -163,5 +166,29 @@ describe('the package', () => {
     const endpoint = tspmd('run', '--device', `vhost-user:${socket}`, ...options, '--app', app);
     await endpoint.waitFor(/^ready: .* app .*udp-echo\.js$/m);
     expect(await endpoint.stop(), endpoint.output).toEqual({ code: 0, signal: null });
+  });
+
+  describeWith('for the reader of its pages', [root, tun, command('ip'), command('curl')], () => {
+    it.each([
+      ['docs/kernel.md', 'In three commands', 'It works'],
+      ['README.md', undefined, 'hello'],
+    ])('answers curl by the first commands of %s, as written', { timeout: 60_000 }, async (page, heading, answer) => {
+      const [install, ...lines] = firstCommands(installed.read(page), heading);
+      // This suite has done that, with the package that is to be published.
+      expect(install).toBe('npm install tspmd');
+      const curl = lines.pop() ?? '';
+      expect(curl).toMatch(/^curl .*# in a second terminal/);
+      const namespace = NetworkNamespace.create();
+      const server = Terminal.type(namespace, installed.folder, lines);
+      try {
+        const ask = () => Terminal.type(namespace, installed.folder, [curl]).done();
+        await expect.poll(ask, { timeout: 30_000 }).toMatchObject({ code: 0, stdout: expect.stringContaining(answer) });
+        await server.interrupt();
+        expect(() => namespace.ip('link', 'show', 'tspmd0')).toThrow(/does not exist/);
+      } finally {
+        await server.interrupt();
+        namespace.remove();
+      }
+    });
   });
 });

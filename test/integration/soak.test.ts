@@ -2,10 +2,12 @@
  * The short form of `npm run soak`: some seconds of checked traffic in each thread layout, while an endpoint comes and
  * goes.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { rise, tooMuch } from '../reliability/memory-growth.js';
 import { leaksBetween, type TestbedResources } from '../reliability/process-resources.js';
 import { SoakRun } from '../reliability/soak-run.js';
+import { runTcpSoak } from '../reliability/tcp-soak.js';
 
 it('finds no violation', { timeout: 180_000 }, async () => {
   const { answered, kills, terms, violations } = await new SoakRun({ ms: 10_000, seed: 2 }).run();
@@ -13,6 +15,17 @@ it('finds no violation', { timeout: 180_000 }, async () => {
   expect(answered).toBeGreaterThan(1000);
   // In each layout at least once.
   expect(kills + terms).toBeGreaterThanOrEqual(3);
+});
+
+it('leaves time for schedules of TCP whatever came before them, and misses them', async () => {
+  const slow = async () => {
+    await sleep(400);
+    return { lines: [], violations: [] };
+  };
+  const { schedules, violations } = await runTcpSoak({ ms: 300, seed: 1 }, slow);
+  expect(schedules).toBeGreaterThan(0);
+  expect(violations).toEqual([]);
+  expect((await runTcpSoak({ ms: 0, seed: 1 }, slow)).violations).toEqual(['no schedule ran']);
 });
 
 it('tells memory that grows from memory that goes up and down', () => {

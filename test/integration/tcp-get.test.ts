@@ -1,20 +1,26 @@
 /** `tspmd get` from servers on the kernel's TCP: nginx, Node and nc. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import type { Child } from '../../scripts/child.js';
+import { coreTotals } from '../support/observe/core-totals.js';
 import { patternBytes, patternHash } from '../support/peers/bytes.js';
 import { type Finished, KERNELS, KernelLab, TCP_PEERS } from '../support/peers/kernel-lab.js';
 import { startNginx, startNodeServer } from '../support/peers/kernel-servers.js';
 import { command, describeWith } from '../support/requirements.js';
+import { CORE_MODES, withCores } from '../support/threads/modes.js';
 
 const SIZE = 20_000_000;
 const NGINX = 8001;
 const NODE = 8002;
 const NC = 8003;
+const FETCHER = fileURLToPath(new URL('../../dist/test/support/peers/fetcher.app.js', import.meta.url));
 
 const needs = [...TCP_PEERS, ...['nginx', 'nc.openbsd'].map(command)];
 
 describeWith('tspmd get from servers of the Linux kernel', needs, () => {
   let lab: KernelLab;
+  let endpoint: Child | undefined;
   const get = (port: number, path: string, ...options: string[]): Promise<Finished> =>
     lab.tspmd(20, 'get', `http://${KERNELS}:${port}${path}`, ...options);
 
@@ -23,6 +29,10 @@ describeWith('tspmd get from servers of the Linux kernel', needs, () => {
     writeFileSync(lab.file('file.bin'), patternBytes(0, SIZE));
     await startNginx(lab, NGINX);
     await startNodeServer(lab, NODE);
+  });
+
+  afterEach(async () => {
+    await endpoint?.stop();
   });
 
   afterAll(async () => {
@@ -67,5 +77,18 @@ describeWith('tspmd get from servers of the Linux kernel', needs, () => {
     const { code, output } = await get(port, path, '--connections', '20', '--requests', '2000');
     expect(code, output).toBe(0);
     expect(output).toMatch(/2,?000/);
+  });
+
+  // tspmd get itself has one core. Here each core has connections of its own, whose ports bring the answers back to it.
+  it.each(CORE_MODES)('answer each of two cores on its own connections, in mode %s', async (mode) => {
+    writeFileSync(lab.file('page'), patternBytes(0, 100_000));
+    const options = [`address=${KERNELS}`, `port=${NGINX}`, 'path=/page'].flatMap((option) => ['--app-option', option]);
+    endpoint = await lab.endpoint('--app', FETCHER, ...options, ...withCores(mode, 2));
+    for (const core of [0, 1]) {
+      await endpoint.waitFor(new RegExp(`^core ${core}: 20 answers: ${patternHash(100_000)}$`, 'm'));
+    }
+    // At the other core an answer would have been for no connection, and a RST would have ended it.
+    const totals = await coreTotals(endpoint);
+    expect(totals.map(({ tcp_opened_active }) => tcp_opened_active)).toEqual([20, 20]);
   });
 });

@@ -1,26 +1,27 @@
 /** The app `http` with the kernel's clients: curl, wrk and ab, in each thread layout. */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Child } from '../../scripts/child.js';
+import { coreTotals } from '../support/observe/core-totals.js';
 import { patternBytes, patternHash } from '../support/peers/bytes.js';
 import { KERNELS, KernelLab, OURS, TCP_PEERS } from '../support/peers/kernel-lab.js';
 import { command, describeWith } from '../support/requirements.js';
-import { ALL_MODES, MODES } from '../support/threads/modes.js';
+import { ALL_MODES, MODES, stackCores } from '../support/threads/modes.js';
 
 /** Bytes of the large transfers. */
-const LARGE = process.env.TSPMD_LONG === undefined ? 100_000_000 : 1_000_000_000;
+const LARGE = process.env.TSPMD_LONG === undefined ? 50_000_000 : 1_000_000_000;
 /** Seconds that one of them may take. */
 const LIMIT_S = LARGE / 2_500_000;
 const LIMIT = { timeout: LIMIT_S * 1000 + 20_000 };
 const SMALL = 5_000_000;
 const PARALLEL = 100;
 const FIRST_SIZE = 100_001;
-const REPORTED_HTTP = fileURLToPath(new URL('../../dist/test/support/peers/reported-http.app.js', import.meta.url));
 const SERVER = `http://${OURS}`;
 /** What no segment of ours may be. */
 const FAULTS = ['bad checksum', 'malformed', 'zero window', 'reset'] as const;
+/** What is looked at of a report. */
+const REPORTED = ['http_open', 'http_connections', 'tcp_connections', 'tcp_memory'] as const;
 /** Tail loss probes: at most one for each of two transfers. */
 const PROBES = 2;
 
@@ -77,7 +78,7 @@ describeWith('http for the clients of the Linux kernel', [...TCP_PEERS, command(
     });
 
     it('answers wrk with 50 connections', async () => {
-      const { code, output } = await lab.run(15, 'wrk', '-t', '1', '-c', '50', '-d', '2s', `${SERVER}/`);
+      const { code, output } = await lab.run(15, 'wrk', '-t', '1', '-c', '50', '-d', '1s', `${SERVER}/`);
       expect(code, output).toBe(0);
       expect(Number(/^\s*(\d+) requests in/m.exec(output)?.[1]), output).toBeGreaterThan(0);
       expect(output).not.toMatch(/Socket errors|Non-2xx/);
@@ -131,80 +132,88 @@ describeWith('http without offloads, in a capture', [...TCP_PEERS, command('curl
 
 describeWith('files of http for the Linux kernel', [...TCP_PEERS, command('curl'), command('ab')], () => {
   let lab: KernelLab;
-  let endpoint: Child;
   const bytes = patternBytes(7, 3_000_007);
 
   beforeAll(async () => {
     lab = await KernelLab.start();
     writeFileSync(lab.file('file.bin'), bytes);
-    endpoint = await lab.endpoint('--app', REPORTED_HTTP, '--app-option', `root=${lab.file('')}`);
   });
 
-  /** What the app reports now. A counter that is missing is 0. */
-  async function report(): Promise<Record<string, number>> {
-    const from = endpoint.output.length;
-    endpoint.signal('SIGUSR2');
-    const [, json] = await endpoint.waitFor(/^report (.*)$/m, undefined, from);
-    return { tcp_connections: 0, tcp_memory: 0, ...(JSON.parse(json!) as Record<string, number>) };
-  }
-
   afterAll(async () => {
-    await endpoint?.stop();
     await lab?.close();
   });
 
-  it.each([
-    ['a part', '1000-1999', 1000, 2000],
-    ['the first byte', '0-0', 0, 1],
-    ['the end', '2000000-', 2_000_000, bytes.length],
-    ['the last bytes', '-12345', bytes.length - 12_345, bytes.length],
-  ])('sends a range: %s', async (_, range, from, end) => {
-    const { code, output } = await lab.shell(10, `curl -sS --fail -r ${range} ${SERVER}/file.bin | sha256sum`);
-    expect({ code, output }).toEqual({ code: 0, output: `${sha256(bytes.subarray(from, end))}  -\n` });
-  });
+  describe.each(ALL_MODES)('in mode %s', (mode) => {
+    let endpoint: Child;
 
-  it('lets a client resume a download', async () => {
-    writeFileSync(lab.file('copy'), bytes.subarray(0, 1_234_567));
-    const resume = ['-sS', '--fail', '-C', '-', '-o', lab.file('copy'), `${SERVER}/file.bin`];
-    const { code, output } = await lab.run(10, 'curl', ...resume);
-    expect(code, output).toBe(0);
-    expect(sha256(readFileSync(lab.file('copy')))).toBe(sha256(bytes));
-  });
+    beforeAll(async () => {
+      endpoint = await lab.endpoint('--app', 'http', '--app-option', `root=${lab.file('')}`, ...MODES[mode]);
+    });
 
-  it.each([
-    ['with keep-alive', ['-k']],
-    ['with a connection per request', []],
-  ])('answers ab %s', async (_, options) => {
-    const { code, output } = await lab.run(
-      15,
-      'ab',
-      '-q',
-      '-n',
-      '2000',
-      '-c',
-      '20',
-      ...options,
-      `${SERVER}/bytes/5000`,
-    );
-    expect(code, output).toBe(0);
-    expect(output).toMatch(/^Complete requests:\s+2000$/m);
-    expect(output).toMatch(/^Failed requests:\s+0$/m);
-    expect(output).toMatch(/^HTML transferred:\s+10000000 bytes$/m);
-    expect(output).not.toMatch(/Non-2xx/);
-  });
+    afterAll(async () => {
+      await endpoint?.stop();
+    });
 
-  it.each([
-    ['downloads', ['-o', '/dev/null', `${SERVER}/bytes/1000000000`]],
-    ['uploads', ['-T', '/dev/zero', `${SERVER}/sink`]],
-  ])('forgets the connections of %s whose client was killed', async (_, transfer) => {
-    const before = await report();
-    const clients = Array.from({ length: 10 }, () => lab.start('curl', '-sS', '--limit-rate', '1M', ...transfer));
-    await expect.poll(async () => (await report()).http_open, { timeout: 10_000 }).toBe(10);
-    for (const client of clients) await client.stop('SIGKILL');
-    await expect.poll(report, { timeout: 10_000 }).toMatchObject({ http_open: 0, tcp_connections: 0, tcp_memory: 0 });
-    const after = await report();
-    expect(after.http_connections! - before.http_connections!).toBe(10);
-    const { code, output } = await lab.run(10, 'curl', '-sS', '--fail', `${SERVER}/bytes/10`);
-    expect(code, output).toBe(0);
+    /** The sums over the cores of what the app reports now. */
+    async function report(): Promise<Record<(typeof REPORTED)[number], number>> {
+      const cores = await coreTotals(endpoint);
+      expect(cores).toHaveLength(stackCores(mode));
+      const sum = (name: string): number => cores.reduce((all, core) => all + (core[name] ?? 0), 0);
+      return Object.fromEntries(REPORTED.map((name) => [name, sum(name)])) as Awaited<ReturnType<typeof report>>;
+    }
+
+    it.each([
+      ['a part', '1000-1999', 1000, 2000],
+      ['the first byte', '0-0', 0, 1],
+      ['the end', '2000000-', 2_000_000, bytes.length],
+      ['the last bytes', '-12345', bytes.length - 12_345, bytes.length],
+    ])('sends a range: %s', async (_, range, from, end) => {
+      const { code, output } = await lab.shell(10, `curl -sS --fail -r ${range} ${SERVER}/file.bin | sha256sum`);
+      expect({ code, output }).toEqual({ code: 0, output: `${sha256(bytes.subarray(from, end))}  -\n` });
+    });
+
+    it('lets a client resume a download', async () => {
+      writeFileSync(lab.file('copy'), bytes.subarray(0, 1_234_567));
+      const resume = ['-sS', '--fail', '-C', '-', '-o', lab.file('copy'), `${SERVER}/file.bin`];
+      const { code, output } = await lab.run(10, 'curl', ...resume);
+      expect(code, output).toBe(0);
+      expect(sha256(readFileSync(lab.file('copy')))).toBe(sha256(bytes));
+    });
+
+    it.each([
+      ['with keep-alive', ['-k']],
+      ['with a connection per request', []],
+    ])('answers ab %s', async (_, options) => {
+      const { code, output } = await lab.run(
+        15,
+        'ab',
+        '-q',
+        '-n',
+        '1000',
+        '-c',
+        '20',
+        ...options,
+        `${SERVER}/bytes/5000`,
+      );
+      expect(code, output).toBe(0);
+      expect(output).toMatch(/^Complete requests:\s+1000$/m);
+      expect(output).toMatch(/^Failed requests:\s+0$/m);
+      expect(output).toMatch(/^HTML transferred:\s+5000000 bytes$/m);
+      expect(output).not.toMatch(/Non-2xx/);
+    });
+
+    it.each([
+      ['downloads', ['-o', '/dev/null', `${SERVER}/bytes/1000000000`]],
+      ['uploads', ['-T', '/dev/zero', `${SERVER}/sink`]],
+    ])('forgets the connections of %s whose client was killed', async (_, transfer) => {
+      const before = await report();
+      const clients = Array.from({ length: 10 }, () => lab.start('curl', '-sS', '--limit-rate', '1M', ...transfer));
+      await expect.poll(async () => (await report()).http_open, { timeout: 10_000 }).toBe(10);
+      for (const client of clients) await client.stop('SIGKILL');
+      await expect.poll(report, { timeout: 10_000 }).toMatchObject({ http_open: 0, tcp_connections: 0, tcp_memory: 0 });
+      expect((await report()).http_connections - before.http_connections).toBe(10);
+      const { code, output } = await lab.run(10, 'curl', '-sS', '--fail', `${SERVER}/bytes/10`);
+      expect(code, output).toBe(0);
+    });
   });
 });

@@ -24,7 +24,7 @@ export interface TcpLimits {
   readonly violations: readonly string[];
 }
 
-/** @param ms how much time there is for the whole soak */
+/** @param ms how much time there is; no more than a guess says how much of the whole fits into it */
 export async function runTcpLimits(ms: number, stop?: AbortSignal): Promise<TcpLimits> {
   const part = Math.min(1, ms / WHOLE_MS);
   const lines: string[] = [];

@@ -22,6 +22,10 @@ describe('two stacks with a bad network between them', () => {
     expect(totals.failed).toBeLessThan(totals.connections / 10);
   });
 
+  it('may open a connection twice by its cookie, if the RST of the first is lost', async () => {
+    expect(await runSchedule(1_004_368)).toMatchObject({ failed: 0, aborted: 2 });
+  });
+
   it('repeat a schedule from its seed', async () => {
     expect(await runSchedule(SEED + 7)).toEqual(await runSchedule(SEED + 7));
   });

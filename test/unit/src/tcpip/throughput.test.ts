@@ -1,12 +1,21 @@
 /**
  * Throughput of TCP over simulated paths. Time is virtual, so the figures are those of the algorithms, and the same on
  * each machine. `TSPMD_LONG=1` adds the paths that take minutes to simulate.
+ *
+ * The table of paths of 10 Mb/s is compared with the one in `support/tcpip/schedule/throughput.json`. After a change
+ * that is meant to change it, `TSPMD_RENEW=1 npx vitest run --project unit throughput` writes it anew: look at the
+ * difference before you commit it.
  */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type Measurement, measure } from '../../../support/tcpip/schedule/throughput.js';
 
 const LONG = process.env.TSPMD_LONG === '1';
 const MIB = 2 ** 20;
+/** Mb/s by path, as measured when it was last renewed. */
+const STORED = new URL('../../../support/tcpip/schedule/throughput.json', import.meta.url);
+/** How far a rate may be from the stored one: a part of it. */
+const NEAR = 0.05;
 const TIMEOUT = { timeout: LONG ? 1_200_000 : 120_000 };
 /** Virtual time of a cell of the table. */
 const SECONDS = LONG ? 60 : 5;
@@ -31,6 +40,7 @@ describe('one flow over 10 Mb/s', () => {
   it('reaches what its congestion control allows, for each loss, delay and queue', TIMEOUT, async () => {
     const rows: Record<string, string | number>[] = [];
     const slow: string[] = [];
+    const found: Record<string, number> = {};
     for (const loss of [0, 0.001, 0.01, 0.05]) {
       for (const delayMs of [1, 10, 50]) {
         for (const queue of [0.2, 1]) {
@@ -44,12 +54,23 @@ describe('one flow over 10 Mb/s', () => {
             ...{ loss, 'delay ms': delayMs, 'queue BDP': queue, 'Mb/s': megabits(rate), 'model Mb/s': megabits(most) },
             ...{ retransmitted: infos[0]!.retransmitted, overflowed },
           });
+          found[`loss ${loss}, ${delayMs} ms, queue ${queue}`] = Number(megabits(rate));
           if (rate < most * (loss === 0.05 ? 0.4 : 0.6)) slow.push(JSON.stringify(rows.at(-1)));
         }
       }
     }
     console.table(rows);
     expect(slow).toEqual([]);
+    // With TSPMD_LONG more time is measured, which gives other rates.
+    if (LONG) return;
+    if (process.env.TSPMD_RENEW === '1') writeFileSync(STORED, `${JSON.stringify(found, null, 2)}\n`);
+    const stored = JSON.parse(readFileSync(STORED, 'utf8')) as Record<string, number>;
+    expect(Object.keys(found)).toEqual(Object.keys(stored));
+    const others = Object.entries(found).filter(([path, rate]) => Math.abs(rate / stored[path]! - 1) > NEAR);
+    expect(
+      others.map(([path, rate]) => `${path}: ${rate} Mb/s instead of ${stored[path]}`),
+      'meant? TSPMD_RENEW=1',
+    ).toEqual([]);
   });
 });
 

@@ -391,8 +391,8 @@ describe('strange peers', () => {
   const BYTES = 30_000;
 
   /** A server that sends at once; an attacker that reads it in its own way. */
-  async function openSender(): Promise<{ seq: number; ack: number }> {
-    const data = new Uint8Array(BYTES).fill(7);
+  async function openSender(length = BYTES): Promise<{ seq: number; ack: number }> {
+    const data = new Uint8Array(length).fill(7);
     siege = await layUpSiege({ handlers: { open: (connection) => void connection.write(data) } });
     siege.listen();
     return shake(2000, 5000);
@@ -431,6 +431,23 @@ describe('strange peers', () => {
     expect(siege.net.report().tcp_segments_out! - segments).toBeLessThan(500);
     siege.check();
     expectRest(seq, ack);
+  });
+
+  it('that read a byte at a time get everything, in few segments', async () => {
+    const length = 8000;
+    const { seq, ack } = await openSender(length);
+    siege.run(2);
+    const before = siege.net.report().tcp_segments_out!;
+    // What has come lies in a buffer of 5000 bytes. The peer takes it byte by byte, and says so for each.
+    for (let read = 0; read < length; read++) {
+      const come = (word(SND_NXT) - ack) | 0;
+      expect(come).toBeGreaterThanOrEqual(read);
+      acknowledge(seq, (ack + come) | 0, 5000 - (come - read));
+    }
+    expect((word(SND_UNA) - ack) | 0).toBe(length);
+    // Its window is used when a full segment of 536 bytes fits (RFC 9293, 3.8.6.2.1).
+    expect(siege.net.report().tcp_segments_out! - before).toBeLessThanOrEqual(length / 500);
+    siege.check();
   });
 
   it('that shrink their window get the rest when they open it again', async () => {

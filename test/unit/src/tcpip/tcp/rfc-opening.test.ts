@@ -189,6 +189,19 @@ describe('a port that listens', () => {
     s.inject('S 0:0(0) win 1000 <mss 1000>');
     s.expect('S. 0:0(0) ack 1 <mss 1460>');
   });
+
+  // Clauses: MUST-42
+  it('may be one that a connection in SYN-RECEIVED has', async () => {
+    const s = await connecting({ localPort: 80 });
+    s.expect('S 0:0(0) win 65535 <...>');
+    s.inject('S 0:0(0) win 1000 <mss 1000>');
+    s.expect('S. 0:0(0) ack 1 <...>');
+    expect(s.state).toBe('SYN-RECEIVED');
+    s.listen(80);
+    s.from(2000, 80);
+    s.inject('S 0:0(0) win 1000 <mss 1000>');
+    s.expect('S. 0:0(0) ack 1 <mss 1460>');
+  });
 });
 
 describe('a port without a listener', () => {

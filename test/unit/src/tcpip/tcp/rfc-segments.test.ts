@@ -125,6 +125,19 @@ describe('a closed window', () => {
     expect(s.events.at(-1)).toBe('close ECONNRESET');
   });
 
+  // Clauses: MUST-66
+  it('lets the URG of an empty segment pass, and answers urgent data with an ACK', async () => {
+    const s = await closedWindow();
+    s.inject('U. 4001:4001(0) ack 1 win 65535 urg 1');
+    s.silence(500);
+    s.inject('PU. 4001:4002(1) ack 1 win 65535 urg 1');
+    s.expect('. 1:1(0) ack 4001 win 0');
+    s.resume();
+    s.run(500);
+    s.inject('PU. 4001:4002(1) ack 1 win 65535 urg 1');
+    expect(s.received()).toEqual({ from: 1, to: 4001 });
+  });
+
   it('uses the ACK of a segment whose data does not fit', async () => {
     const s = await closedWindow();
     s.write(100);

@@ -34,13 +34,13 @@ describe('keep-alive', () => {
     s.silence(10 * HOUR);
   });
 
-  // Clauses: MUST-26
   it.each([-1, 0.5, Number.NaN, 2 ** 31])('refuses an idle time of %d ms', async (idle) => {
     const s = await accepted();
     expect(() => s.connection.setKeepAlive(idle)).toThrow('setKeepAlive: idleMs is a whole number from 0 to');
     s.silence(1000);
   });
 
+  // Clauses: MUST-26
   it('does not probe while segments come or data is outstanding', async () => {
     const s = await accepted({ keepAlive: 60_000 });
     for (let i = 0; i < 10; i++) {

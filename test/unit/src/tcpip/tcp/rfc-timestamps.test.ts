@@ -131,7 +131,7 @@ describe('the timestamp that is echoed', () => {
 });
 
 describe('PAWS', () => {
-  // Clauses: 7323-5.3a, 7323-5.3b
+  // Clauses: 7323-5.3a
   it('answers an older segment in the window with an ACK, and drops it', async () => {
     const s = await stamped();
     s.inject(`P. 1:11(10) ack 1 win 65535 ${ts(2000)}`);
@@ -143,6 +143,14 @@ describe('PAWS', () => {
     expect(s.report().tcp_paws_drops).toBe(1);
   });
 
+  // Clauses: 7323-5.3b
+  it('comes before the sequence number: outside of the window it counts, too', async () => {
+    const s = await stamped();
+    s.inject(`P. 1000001:1000011(10) ack 1 win 65535 ${ts(999)}`);
+    s.expect('. 1:1(0) ack 1');
+    expect(s.report()).toMatchObject({ tcp_paws_drops: 1, tcp_out_of_window: 0 });
+  });
+
   it('lets a FIN pass only if it is no older', async () => {
     const s = await stamped();
     s.inject(`P. 1:11(10) ack 1 win 65535 ${ts(2000)}`, `F. 11:11(0) ack 1 win 65535 ${ts(1999)}`);
@@ -151,11 +159,21 @@ describe('PAWS', () => {
     expect(s.state).toBe('CLOSE-WAIT');
   });
 
-  // Clauses: 7323-5.2e, 7323-5.2f
+  // Clauses: 7323-5.2e
   it('does not keep a RST out, however old its timestamp', async () => {
     const s = await stamped();
     s.inject(`R 1:1(0) win 0 <nop, nop, TS val -100000 ecr 0>`);
     expect(s.events).toEqual(['open', 'close ECONNRESET']);
+  });
+
+  // Clauses: 7323-5.2f
+  it('is not misled by a RST with a later timestamp, before or in the window', async () => {
+    const s = await stamped();
+    for (const seq of [0, 11]) s.inject(`R ${seq}:${seq}(0) win 0 <nop, nop, TS val 9000 ecr 0>`);
+    s.clear();
+    s.inject(`P. 1:11(10) ack 1 win 65535 ${ts(1002)}`);
+    expect(echoOf(s.take().at(-1))).toBe(1002);
+    expect(s.events).toEqual(['open', 'data 1..10']);
   });
 
   // Clauses: 7323-5.3c

@@ -44,6 +44,7 @@ describe('Reno', () => {
     expect(row.i32[row.r + CWND]).toBe(12_000);
   });
 
+  // Clauses: MUST-19
   it('grows by one segment per round trip in congestion avoidance (RFC 5681, 3.1)', () => {
     const row = reno(10, 5);
     for (let i = 0; i < 10; i++) row.congestion.grow(row.r, 1000, false);

@@ -34,6 +34,7 @@ describe('RTT and RTO', () => {
     expect(rtoUs(i32, r)).toBe(1200 * MS);
   });
 
+  // Clauses: 6298-2.3a, 6298-2.3b
   it('weights further samples with 1/4 and 1/8 (2.3)', () => {
     const { i32, f64, r } = senderRow();
     sampleRtt(i32, f64, r, 400 * MS, 0, createRttHistogram());
