@@ -6,4 +6,4 @@ export type { StopSignal } from '../drivers/stop-signal.js';
 export { ScriptError, SwitchError, type SwitchErrorCode } from './errors.js';
 export { type OpenSwitchOptions, openSwitch, type RunningSwitch, type SwitchPort } from './open-switch.js';
 export type { PortCounters } from './ports/port.js';
-export type { Drops, GateStats, ModuleStats, PortStats, Summary, SwitchStats } from './stats.js';
+export type { Drops, GateStats, ModuleStats, PortStats, Summary, SwitchStats, WorkerStats } from './stats.js';

@@ -89,10 +89,22 @@ export interface Summary {
   dropped: Drops & { total: number };
 }
 
+/** What the thread that moves the packets does. */
+export interface WorkerStats {
+  /** Time in which it found something to do, in seconds. */
+  busy: number;
+  /** Time in which it slept or polled in vain, in seconds. The time of a sleep is counted when it ends. */
+  idle: number;
+  /** Whether it sleeps now. */
+  asleep: boolean;
+}
+
 /** A snapshot of the counters of a switch. It can be written as JSON without loss. */
 export interface SwitchStats {
   /** Time since the start, in seconds. */
   uptime: number;
+  /** The thread that moves the packets. */
+  worker: WorkerStats;
   /** The sums over all ports and modules. */
   summary: Summary;
   /** Ports by name. */
@@ -105,9 +117,10 @@ export interface SwitchStats {
  * Takes a snapshot.
  * @param uptime time since the start, in seconds
  */
-export function snapshot(ports: readonly Port[], graph: ModuleGraph, uptime: number): SwitchStats {
+export function snapshot(ports: readonly Port[], graph: ModuleGraph, worker: WorkerStats, uptime: number): SwitchStats {
   return {
     uptime,
+    worker,
     summary: summarize(ports, graph),
     ports: Object.fromEntries(ports.map((port) => [port.name, portStats(port)])),
     modules: graph.all.map((module) => ({

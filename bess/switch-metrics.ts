@@ -4,7 +4,7 @@
  */
 import type { ProcessStats } from '../observe/control/process-info.js';
 import { Families, type Family } from '../observe/metrics/family.js';
-import { addProcess } from '../observe/metrics/process-metrics.js';
+import { ASLEEP, addLoopTime, addProcess } from '../observe/metrics/process-metrics.js';
 import type { ModuleStats, PortStats, SwitchStats } from './stats.js';
 
 /** Names of drops as labels, as the other metrics have them. */
@@ -21,7 +21,10 @@ const REASONS = {
 export function familiesOf({ process, switch: value }: ProcessStats): Family[] {
   const families = new Families();
   addProcess(families, process);
-  const { summary, ports, modules } = value as SwitchStats;
+  const { summary, ports, modules, worker } = value as SwitchStats;
+  const thread = { thread: 'switch' };
+  families.gauge('tspmd_thread_asleep', ASLEEP, worker.asleep ? 1 : 0, thread);
+  for (const state of ['busy', 'idle'] as const) addLoopTime(families, state, worker[state], thread);
   const total = (what: string, help: string, count: number): void =>
     families.counter(`tspmd_switch_${what}_packets`, help, count);
   total('received', 'packets taken from ports', summary.received);

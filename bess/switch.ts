@@ -117,7 +117,9 @@ export class Switch {
   /** Takes a snapshot of all counters. */
   stats(): SwitchStats {
     const uptime = this.worker === null ? 0 : (performance.now() - this.startedAt) / 1000;
-    return snapshot(this.ports.all, this.graph, uptime);
+    const { busyMs = 0, idleMs = 0, isAsleep = false } = this.worker ?? {};
+    const worker = { busy: busyMs / 1000, idle: idleMs / 1000, asleep: isAsleep };
+    return snapshot(this.ports.all, this.graph, worker, uptime);
   }
 }
 

@@ -17,6 +17,9 @@ export class Worker implements Polled {
   /** Ends the sleep, if the worker sleeps. */
   private endSleep: () => void = () => undefined;
   private timer: NodeJS.Timeout | null = null;
+  /** Time in which it found something to do, and in which it slept or polled in vain, in ms. */
+  busyMs = 0;
+  idleMs = 0;
   /** The queues behind the tasks. */
   private readonly sources: readonly WakeSource[];
 
@@ -32,6 +35,10 @@ export class Worker implements Polled {
   /** Whether it polls: not while it sleeps, nor before `start` and after `stop`. */
   get isPolling(): boolean {
     return this.state === 'running';
+  }
+
+  get isAsleep(): boolean {
+    return this.state === 'asleep';
   }
 
   /** Begins to poll at the next turn of the event loop. From now on the worker sets the queues' `onKick`. */
@@ -67,10 +74,15 @@ export class Worker implements Polled {
     setImmediate(this.endSleep);
   };
 
+  private readonly countTime = (busyMs: number, idleMs: number): void => {
+    this.busyMs += busyMs;
+    this.idleMs += idleMs;
+  };
+
   private async run(): Promise<void> {
     const sleep = this.policy === 'adaptive' ? () => this.sleep() : undefined;
     try {
-      await pollUntilAborted(this, { signal: this.end.signal, sleep });
+      await pollUntilAborted(this, { signal: this.end.signal, sleep, countTime: this.countTime });
     } catch (error) {
       this.stop();
       this.onError(error);

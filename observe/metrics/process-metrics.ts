@@ -1,6 +1,15 @@
 /** The metrics that every process has, whatever it does. */
 import type { RunningProcess } from '../control/process-info.js';
-import type { Families } from './family.js';
+import type { Families, Labels } from './family.js';
+
+/** The help of `tspmd_thread_asleep`. */
+export const ASLEEP = 'whether the thread sleeps, because no packets come';
+
+/** Adds the time that the loop of a thread was `busy` or `idle`. */
+export function addLoopTime(families: Families, state: string, seconds: number, labels: Labels): void {
+  const help = 'time in which the thread had something to do (busy), or slept or polled in vain (idle)';
+  families.counter('tspmd_loop_seconds', help, seconds, { ...labels, state });
+}
 
 export function addProcess(families: Families, about: RunningProcess): void {
   const { pid, kind, name, mode, version, uptime, loopDelay = 0 } = about;

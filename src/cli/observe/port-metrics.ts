@@ -4,7 +4,7 @@
  */
 import type { ProcessStats } from '../../../observe/control/process-info.js';
 import { Families, type Family, type Labels } from '../../../observe/metrics/family.js';
-import { addProcess } from '../../../observe/metrics/process-metrics.js';
+import { ASLEEP, addLoopTime, addProcess } from '../../../observe/metrics/process-metrics.js';
 import { meaningOf } from '../../counters.js';
 import type { CoreStatus, ThreadStatus } from '../../port.js';
 import type { PortSnapshot } from './port-snapshot.js';
@@ -45,7 +45,7 @@ export function familiesOf({ process, port }: ProcessStats): Family[] {
 function addThread(families: Families, { title, isAlive, isAsleep, counters }: ThreadStatus): void {
   const labels = { thread: title };
   families.gauge('tspmd_thread_alive', 'whether the thread runs', isAlive ? 1 : 0, labels);
-  families.gauge('tspmd_thread_asleep', 'whether the thread sleeps, because no packets come', isAsleep ? 1 : 0, labels);
+  families.gauge('tspmd_thread_asleep', ASLEEP, isAsleep ? 1 : 0, labels);
   for (const [name, value] of Object.entries(counters)) addLayerCounter(families, name, value, labels);
 }
 
@@ -78,8 +78,7 @@ function addLayerCounter(families: Families, name: string, value: number, labels
     const help = protocol === 'arp' ? 'what happened in ARP' : 'what the DHCP client did';
     families.counter(`tspmd_${protocol}_events`, help, value, { ...labels, event });
   } else if (state !== undefined) {
-    const help = 'time in which the thread had something to do (busy), or slept or polled in vain (idle)';
-    families.counter('tspmd_loop_seconds', help, value / SECOND, { ...labels, state });
+    addLoopTime(families, state, value / SECOND, labels);
   } else if (name === 'held_by_stack') {
     families.gauge('tspmd_held_buffers', meaning, value, labels);
   } else {

@@ -40,13 +40,15 @@ function forwardScript(count: number) {
   return { graph, vms, ports: vms.map(({ port }) => port) };
 }
 
+const WORKER = { busy: 0, idle: 0, asleep: false };
+
 describe('the pipeline of forward_script.bess', () => {
   it('sends unicast to its VM, and broadcast to all VMs with the sender', () => {
     const { graph, vms, ports } = forwardScript(3);
     vms[0]?.queue.offer(frame(mac(1), 1), frame(BROADCAST, 2), frame(mac(2), 3), frame('02:00:00:00:00:01', 4));
     for (const task of graph.tasks) task.run();
     expect(vms.map(({ queue }) => queue.tags)).toEqual([[2], [1, 2], [2, 3]]);
-    expect(snapshot(ports, graph, 1).summary).toEqual({
+    expect(snapshot(ports, graph, WORKER, 1).summary).toEqual({
       received: 4,
       generated: 0,
       copied: 2,
@@ -83,7 +85,7 @@ describe('the pipeline of forward_script.bess', () => {
         do {
           moved = graph.tasks.reduce((sum, task) => sum + task.run(), 0);
         } while (moved > 0);
-        const { summary } = snapshot(ports, graph, 1);
+        const { summary } = snapshot(ports, graph, WORKER, 1);
         const { total, ...reasons } = summary.dropped;
         expect(summary.received).toBe(offered);
         expect(summary.received + summary.generated + summary.copied).toBe(summary.forwarded + total);
@@ -117,7 +119,7 @@ describe('the pipeline of forward_script.bess', () => {
     graph.connect('merge', 0, graph.add(new Sink('sink')).name, 0);
     vms[0]?.queue.offer(...Array.from({ length: 1200 }, (_, i) => frame(mac(1), i)), frame('02:00:00:00:00:01', 0));
     for (let i = 0; i < 40; i++) for (const task of graph.tasks) task.run();
-    const text = renderStats(snapshot(ports, graph, 1));
+    const text = renderStats(snapshot(ports, graph, WORKER, 1));
     expect(text).toMatch(/vm1 +│ mock vm1 +│ UP +│ inc │ +0 │ +0 │ +0 │\n│ +│ +│ +│ out │ +1,200 │ +72,000 │ +0 │/);
     expect(text).toMatch(/fwd::L2Forward\(3 addresses\) +│ :0 -> 0:out0 +│ +0 │/);
     expect(text).toMatch(/deadends +│ +1 │/);
@@ -134,7 +136,7 @@ describe('the pipeline of forward_script.bess', () => {
     vm1.device.problem = 'the interface tap0 is down';
     vm0.queue.offer(...Array.from({ length: 10 }, (_, i) => frame(mac(1), i)));
     for (const task of graph.tasks) task.run();
-    const stats = snapshot(ports, graph, 1);
+    const stats = snapshot(ports, graph, WORKER, 1);
     expect(stats.summary.dropped).toMatchObject({ total: 8, full: 5, interfaceDown: 3 });
     const text = renderStats(stats);
     expect(text).toContain('dropped 8 (5 peer full, 3 interface down)');

@@ -34,12 +34,16 @@ describe('Worker', () => {
     await until(() => !worker.isPolling);
     expect(b.queue.tags.length).toBe(100);
     expect(a.queue.kicksEnabled).toBe(true);
+    expect(worker.isAsleep).toBe(true);
+    expect(worker.busyMs).toBeGreaterThan(0);
+    const { idleMs } = worker;
     a.queue.offer(frame(MAC, 100));
     a.queue.onKick?.();
     expect(worker.isPolling).toBe(true);
     expect(a.queue.kicksEnabled).toBe(false);
     await until(() => b.queue.tags.length === 101);
     await until(() => !worker.isPolling);
+    expect(worker.idleMs).toBeGreaterThan(idleMs);
   });
 
   it('does not sleep if a packet comes while it arms', async () => {
