@@ -5,6 +5,7 @@ import { tellErr } from '../drivers/log/event-log.js';
 import { messageOf } from '../drivers/log/message-of.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { CaptureWish } from '../observe/capture/sink.js';
+import { servedBy } from '../observe/http/address.js';
 import { Observer } from '../observe/thread/observer.js';
 import { SwitchError } from './errors.js';
 import type { DeviceFactory } from './ports/pmd-port.js';
@@ -40,6 +41,11 @@ export interface OpenSwitchOptions {
   readonly name?: string;
   /** Where the switch serves metrics for Prometheus, with `control`: an address of this machine, and a TCP port. */
   readonly metrics?: { readonly host: string; readonly port: number };
+  /**
+   * Whether the switch serves a live page, with `control`: at the address of `metrics`, otherwise for this machine only, at
+   * a port that is free.
+   */
+  readonly page?: boolean;
   /** Called with each line that the script prints; by default stdout gets it. */
   readonly print?: (line: string) => void;
   /** Called with each line about an event at a port, and with each warning; by default stderr gets it. */
@@ -68,7 +74,7 @@ export interface RunningSwitch {
   readonly script: string;
   /** The ports in the order in which the script made them. Empty when the switch has stopped. */
   readonly ports: readonly SwitchPort[];
-  /** The TCP port of its metrics; 0 when it serves none. */
+  /** The TCP port of its metrics and its page; 0 when it serves none. */
   readonly metricsPort: number;
   /** Number of modules that the script made. 0 when the switch has stopped. */
   readonly modules: number;
@@ -127,7 +133,7 @@ class OpenedSwitch implements RunningSwitch {
   }
 
   get metricsPort(): number {
-    return this.observer?.metricsPort ?? 0;
+    return this.observer?.servedPort ?? 0;
   }
 
   get modules(): number {
@@ -152,7 +158,7 @@ class OpenedSwitch implements RunningSwitch {
     throw aborted();
   }
 
-  private observe({ name = nameOf(this.script), metrics, warn }: OpenSwitchOptions): Promise<Observer> {
+  private observe({ name = nameOf(this.script), metrics, page, warn }: OpenSwitchOptions): Promise<Observer> {
     const devices = this.ports.map(({ address }) => address);
     const info = { kind: 'switch', name, state: 'ready', devices, address: null, mode: null } as const;
     const module = new URL('./switch-metrics.js', import.meta.url).href;
@@ -164,7 +170,7 @@ class OpenedSwitch implements RunningSwitch {
         closeCapture: ({ id }) => this.bess.capture.close(id as number),
       },
       {
-        metrics: metrics === undefined ? null : { ...metrics, module },
+        serve: servedBy({ metrics, page }, module),
         onFault: warn ?? tellErr,
       },
     );

@@ -1,7 +1,7 @@
 /** `tspmd switch FILE`: runs a script until a signal stops the switch. */
 import { basename } from 'node:path';
 import { tellOut } from '../drivers/log/event-log.js';
-import { metricsUrl } from '../observe/metrics/server.js';
+import { tellServed } from '../observe/http/address.js';
 import { type OpenSwitchOptions, openSwitch, type RunningSwitch } from './open-switch.js';
 import { renderStats } from './stats.js';
 
@@ -20,10 +20,7 @@ export async function runSwitch(options: OpenSwitchOptions): Promise<void> {
   };
   process.on('SIGUSR1', printTable);
   try {
-    if (options.metrics !== undefined) {
-      const url = metricsUrl(options.metrics, opened.metricsPort);
-      tellOut(`metrics: ${url}`, { event: 'metrics', url });
-    }
+    tellServed(options, opened.metricsPort, tellOut);
     tellReady(opened);
     await opened.closed;
   } finally {

@@ -20,6 +20,7 @@ export const EVENTS = {
     sometimes: ['address', 'mac', 'device', 'mode', 'app', 'kernelPorts', 'ports', 'modules', 'script'],
   },
   metrics: { level: 'info', always: ['url'], sometimes: [] },
+  page: { level: 'info', always: ['url'], sometimes: [] },
   offloads: { level: 'info', always: ['offloads'], sometimes: [] },
   lease: {
     level: 'info',

@@ -1,7 +1,7 @@
 /** The messages between the main thread of an observed process and the thread that answers for it. */
 import type { ProcessInfo, ProcessStats } from '../control/process-info.js';
+import type { Served } from '../http/address.js';
 import type { Family } from '../metrics/family.js';
-import type { ListenAddress } from '../metrics/server.js';
 
 /** A time in ms that means the same in all threads. */
 export const timeNow = (): number => performance.timeOrigin + performance.now();
@@ -18,15 +18,10 @@ export interface ObserverStart {
   readonly path: string;
   /** Folders from which the sockets of killed processes are removed. */
   readonly folders: readonly string[];
-  readonly metrics: MetricsStart | null;
+  readonly serve: Served | null;
 }
 
-/** The metrics that the thread serves. */
-export interface MetricsStart extends ListenAddress {
-  /** The file of a module that makes metrics of what `stats` returns: {@link MetricsModule}. */
-  readonly module: string;
-}
-
+/** Makes metrics. The thread loads it by the name of its file. */
 export interface MetricsModule {
   familiesOf(stats: ProcessStats): Family[];
 }
@@ -47,14 +42,14 @@ export type ToObserver =
 /** From the thread. */
 export type FromObserver =
   /**
-   * The thread answers. `controlProblem`: why it has no control socket; `metricsProblem`: why it does not serve the
-   * metrics that were asked for. `metricsPort` is 0 without metrics.
+   * The thread answers. `controlProblem`: why it has no control socket; `serveProblem`: why it does not serve the metrics and
+   * the page that were asked for. `servedPort` is 0 when it serves nothing.
    */
   | {
       readonly type: 'open';
       readonly controlProblem: string | null;
-      readonly metricsProblem: string | null;
-      readonly metricsPort: number;
+      readonly serveProblem: string | null;
+      readonly servedPort: number;
     }
   /** Asks `what`, one of `questions`. */
   | { readonly type: 'ask'; readonly id: number; readonly what: string; readonly args: Args };

@@ -13,8 +13,14 @@ import type { ProcessStats, RunningProcess } from '../control/process-info.js';
 import { type Request, RequestError } from '../control/requests.js';
 import { ControlServer, Stream } from '../control/server.js';
 import { FlowMeter } from '../flows/flow-meter.js';
-import { MetricsServer } from '../metrics/server.js';
-import type { FromObserver, MetricsModule, MetricsStart, ObserverStart, ToObserver } from './messages.js';
+import type { Served } from '../http/address.js';
+import { HttpServer } from '../http/server.js';
+import { metricsRoute } from '../metrics/route.js';
+import { gather } from '../page/news.js';
+import { viewerFamilies } from '../page/page-metrics.js';
+import { pageRoutes } from '../page/routes.js';
+import { Viewers } from '../page/viewers.js';
+import type { FromObserver, MetricsModule, ObserverStart, ToObserver } from './messages.js';
 import { Questions } from './questions.js';
 
 const start = workerData as ObserverStart;
@@ -63,11 +69,14 @@ async function answer(request: Request): Promise<unknown> {
 }
 
 let server: ControlServer | null = null;
-let metrics: MetricsServer | null = null;
+let http: HttpServer | null = null;
+const viewers: Viewers = new Viewers(async () => JSON.stringify(await gather(running, answer, () => viewers.counts)));
 
-async function serveMetrics({ module, ...address }: MetricsStart): Promise<MetricsServer> {
+async function serve({ module, hasPage, option, host, port }: Served): Promise<HttpServer> {
   const { familiesOf } = (await import(module)) as MetricsModule;
-  return MetricsServer.open(address, async () => familiesOf(await stats()));
+  const families = async () => [...familiesOf(await stats()), ...(hasPage ? viewerFamilies(viewers.counts) : [])];
+  const pages = hasPage ? pageRoutes(viewers, host) : [];
+  return HttpServer.open({ host, port }, option, new Map([...pages, ['/metrics', metricsRoute(families)]]));
 }
 
 /** Returns null, or the message of the error. */
@@ -77,14 +86,14 @@ async function openControl(): Promise<void> {
   server = await ControlServer.open(start.path, start.folders, answer);
 }
 
-async function openMetrics(): Promise<void> {
-  if (start.metrics !== null) metrics = await serveMetrics(start.metrics);
+async function openHttp(): Promise<void> {
+  if (start.serve !== null) http = await serve(start.serve);
 }
 
 async function open(): Promise<void> {
   const controlProblem = await problemOf(openControl());
-  const metricsProblem = await problemOf(openMetrics());
-  tell({ type: 'open', controlProblem, metricsProblem, metricsPort: metrics?.port ?? 0 });
+  const serveProblem = await problemOf(openHttp());
+  tell({ type: 'open', controlProblem, serveProblem, servedPort: http?.port ?? 0 });
 }
 
 const opening = open();
@@ -94,8 +103,9 @@ port.on('message', async (message: ToObserver) => {
   else if (message.type === 'answer') questions.take(message.id, message.seenAt, message);
   else {
     await opening;
+    viewers.close();
     await Promise.all([flows.end(), captures.end()]);
-    await Promise.all([server?.close(), metrics?.close()]);
+    await Promise.all([server?.close(), http?.close()]);
     port.close();
   }
 });

@@ -11,20 +11,14 @@ import { messageOf } from '../../drivers/log/message-of.js';
 import { controlFolders, controlPath } from '../control/files.js';
 import type { ProcessInfo } from '../control/process-info.js';
 import { RequestError } from '../control/requests.js';
-import {
-  type Args,
-  type FromObserver,
-  type MetricsStart,
-  type ObserverStart,
-  type ToObserver,
-  timeNow,
-} from './messages.js';
+import type { Served } from '../http/address.js';
+import { type Args, type FromObserver, type ObserverStart, type ToObserver, timeNow } from './messages.js';
 
 /** Paths of the control sockets that this process has: at most one of a kind in a folder, because of their names. */
 const open = new Set<string>();
 
 /** What does not work. */
-type Problems = Pick<Extract<FromObserver, { readonly type: 'open' }>, 'controlProblem' | 'metricsProblem'>;
+type Problems = Pick<Extract<FromObserver, { readonly type: 'open' }>, 'controlProblem' | 'serveProblem'>;
 
 /** How long the thread may take to end, in ms. Then it is terminated. */
 const END_MS = 1000;
@@ -42,14 +36,14 @@ export interface Answerers {
 export interface ObserverOptions {
   /** Where control sockets are: the first folder gets that of this process. */
   readonly folders?: readonly string[];
-  readonly metrics?: MetricsStart | null;
+  readonly serve?: Served | null;
   /** Takes one line when there is no control socket, or when the thread fails later. The process works without both. */
   readonly onFault?: EventSink;
 }
 
 export class Observer {
-  /** The TCP port of the metrics; 0 when there are none. */
-  metricsPort = 0;
+  /** The TCP port of the metrics and of the page; 0 when there are none. */
+  servedPort = 0;
   /** Removes the socket, because the process ends at once. */
   readonly removeNow = (): void => {
     if (!this.hasSocket) return;
@@ -86,47 +80,49 @@ export class Observer {
    * @param answerers each is called at most 50 times per second
    */
   static async start(info: ProcessInfo, answerers: Answerers, options: ObserverOptions = {}): Promise<Observer> {
-    const { folders = controlFolders(), metrics = null, onFault = () => {} } = options;
+    const { folders = controlFolders(), serve = null, onFault = () => {} } = options;
     const path = controlPath(folders[0], info.kind, process.pid);
     if (open.has(path)) throw new Error(`control socket ${path}: another ${info.kind} of this process uses it`);
     open.add(path);
-    const workerData: ObserverStart = { info, questions: Object.keys(answerers), path, folders, metrics };
+    const workerData: ObserverStart = { info, questions: Object.keys(answerers), path, folders, serve };
     const resourceLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
     const file = new URL('./observer-worker.js', import.meta.url);
     // It must not take the CPU of a loop that spins.
     const worker = startUnpinned(() => new Worker(file, { workerData, name: 'tspmd-observer', resourceLimits }));
     const observer = new Observer(worker, path, answerers);
-    const { controlProblem, metricsProblem } = await observer.opened(onFault, metrics !== null);
+    const { controlProblem, serveProblem } = await observer.opened(onFault, serve);
     worker.unref();
-    if (metricsProblem !== null) {
+    if (serveProblem !== null) {
       await observer.close();
-      throw new Error(metricsProblem);
+      throw new Error(serveProblem);
     }
     if (controlProblem === null) return observer;
     const line = `${controlProblem}; tspmd list and tspmd stats do not find this process`;
     onFault(line, { event: 'control-fault', reason: controlProblem });
     // Nobody can ask the thread.
-    if (metrics === null) await observer.close();
+    if (serve === null) await observer.close();
     return observer;
   }
 
   /** Waits until the thread answers. From then on, `onFault` hears of its end. */
-  private async opened(onFault: EventSink, hasMetrics: boolean): Promise<Problems> {
+  private async opened(onFault: EventSink, serve: Served | null): Promise<Problems> {
     const { worker } = this;
     let isOpen = false;
     const result = await new Promise<Problems>((resolve) => {
       worker.on('message', (message: FromObserver) => {
         if (message.type !== 'open') return;
-        this.metricsPort = message.metricsPort;
+        this.servedPort = message.servedPort;
         this.hasSocket = message.controlProblem === null;
         resolve(message);
       });
       worker.on('error', ({ message: reason }) => {
-        resolve({ controlProblem: reason, metricsProblem: hasMetrics ? reason : null });
+        resolve({ controlProblem: reason, serveProblem: serve === null ? null : reason });
         if (!isOpen) return;
         const line = `tspmd list and tspmd stats do not find this process any more: ${reason}`;
         onFault(line, { event: 'control-fault', reason });
-        if (hasMetrics) onFault(`metrics are not served any more: ${reason}`, { event: 'metrics-fault', reason });
+        if (serve === null) return;
+        const what = serve.hasPage ? 'metrics and page' : 'metrics';
+        onFault(`${what} are not served any more: ${reason}`, { event: 'metrics-fault', reason });
       });
     });
     isOpen = true;

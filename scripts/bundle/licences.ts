@@ -48,7 +48,7 @@ export function licencesOf(modules: Iterable<string>): string {
   const bundled = [...folders].map(licenceOf).sort((a, b) => (a.title < b.title ? -1 : 1));
   const line = '-'.repeat(80);
   return [
-    'The JavaScript files of this folder contain these packages, in whole or in part:\n',
+    'The JavaScript files and the page of this folder contain these packages, in whole or in part:\n',
     ...bundled.map(({ title }) => `  ${title}`),
     ...bundled.map(({ title, text }) => `\n${line}\n${title}\n${line}\n\n${text}`),
     '',

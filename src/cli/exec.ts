@@ -1,5 +1,6 @@
 /** `tspmd exec`: runs a Node program whose sockets use the device, on one core or on several. */
 import { tellErr } from '../../drivers/log/event-log.js';
+import { tellServed } from '../../observe/http/address.js';
 import type { MulticoreConfig } from '../config.js';
 import { placeOf } from '../fault-place.js';
 import { init, type Port } from '../index.js';
@@ -13,7 +14,7 @@ import { findProgram, startProgram } from '../node/exec/program.js';
 import { liveTotals } from '../stack.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { HangWatch } from './hang/hang-watch.js';
-import { ObservedPort, type ObserveOptions, showMetrics } from './observe/observed-port.js';
+import { ObservedPort, type ObserveOptions } from './observe/observed-port.js';
 import { traceOf } from './output/error-lines.js';
 import { showLease } from './output/lease-lines.js';
 import { printTrace, warn } from './output/lines.js';
@@ -49,7 +50,7 @@ export async function exec(program: string, args: readonly string[], options: Ex
     port.on('link', limitedLinkLines());
     showLease(port, tellErr);
     if (quiet) return;
-    showMetrics(observed, options, tellErr);
+    tellServed(options, observed.servedPort, tellErr);
     showOffloads(port, tellErr);
     announce(port, program, kernelPorts);
   };

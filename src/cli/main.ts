@@ -105,6 +105,10 @@ function observeOptions(command: Command, what: string): Command {
       '--metrics <[host:]port>',
       'serve metrics for Prometheus at http://HOST:PORT/metrics (default host: 127.0.0.1; port 0: any that is free)',
       listenAddress,
+    )
+    .option(
+      '--page',
+      'serve a live page for browsers, at the address of --metrics (default: 127.0.0.1, any port that is free)',
     );
 }
 

@@ -1,10 +1,11 @@
 /** `tspmd run`: opens a device, runs an app on it, and prints a line that begins with `ready` when packets can flow. */
 
 import { tellErr, tellOut } from '../../drivers/log/event-log.js';
+import { tellServed } from '../../observe/http/address.js';
 import { formatMac, init, type Port, type StackTotals } from '../index.js';
 import { firstUncaught } from '../link/run-loop.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { ObservedPort, type ObserveOptions, showMetrics } from './observe/observed-port.js';
+import { ObservedPort, type ObserveOptions } from './observe/observed-port.js';
 import { ArpWatch } from './output/arp-watch.js';
 import { counterLines } from './output/counter-lines.js';
 import { faultOf, openingFault, traceOf } from './output/error-lines.js';
@@ -100,7 +101,7 @@ async function drive(
   const running = port.run(stop.signal);
   try {
     await Promise.race([observed.ready(port), running.catch(() => {})]);
-    showMetrics(observed, options, tellOut);
+    tellServed(options, observed.servedPort, tellOut);
     showOffloads(port, tellOut);
     showLease(port, tellOut);
     // Last, because a script may send signals as soon as it sees this line.

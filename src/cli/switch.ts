@@ -11,13 +11,13 @@ export async function runSwitchCommand(
   options: { idle: 'adaptive' | 'spin'; peerMemory: 'any' | 'sealed' } & ObserveOptions,
 ): Promise<void> {
   const { runSwitch } = await import('../../bess/run-switch.js');
-  const { idle, peerMemory, name, metrics } = options;
+  const { idle, peerMemory, name, metrics, page = false } = options;
   neverWaitForTerminal();
   const stop = new AbortController();
   void untilStopped(await serviceManager()).then(() => stop.abort());
   try {
     await runSwitch({
-      ...{ script: file, variables, idle, peerMemory, signal: stop.signal },
+      ...{ script: file, variables, idle, peerMemory, page, signal: stop.signal },
       ...(name === undefined ? {} : { name }),
       ...(metrics === undefined ? {} : { metrics }),
     });

@@ -1,13 +1,12 @@
-/** Lets `tspmd list` and `tspmd stats` find a command that drives a port, and serves its metrics. */
+/** Lets `tspmd list` and `tspmd stats` find a command that drives a port, and serves its metrics and its page. */
 import { basename } from 'node:path';
 import { tellErr } from '../../../drivers/log/event-log.js';
-import type { EventSink } from '../../../drivers/log/events.js';
 import type { OpenedCapture } from '../../../observe/capture/session.js';
 import type { CaptureWish } from '../../../observe/capture/sink.js';
 import type { ConnectionsArgs } from '../../../observe/control/commands.js';
 import type { ProcessInfo } from '../../../observe/control/process-info.js';
 import { RequestError } from '../../../observe/control/requests.js';
-import { type ListenAddress, metricsUrl } from '../../../observe/metrics/server.js';
+import { type ServeOptions, servedBy } from '../../../observe/http/address.js';
 import { type Answerers, Observer } from '../../../observe/thread/observer.js';
 import { BasePort } from '../../base-port.js';
 import { L2_COUNTERS, meaningOf } from '../../counters.js';
@@ -25,22 +24,9 @@ const REASONS = L2_COUNTERS.map((name) => `${name}: ${meaningOf(name)}`);
 const NO_ADDRESS = '0.0.0.0';
 
 /** The options that `run`, `exec` and `switch` share. */
-export interface ObserveOptions {
+export interface ObserveOptions extends ServeOptions {
   /** The name by which `tspmd stats` finds the process. */
   name?: string;
-  /** Where metrics are served. */
-  metrics?: ListenAddress;
-}
-
-/** Says where the metrics of a process are, if it has any. */
-export function showMetrics(
-  { metricsPort }: { readonly metricsPort: number },
-  { metrics }: ObserveOptions,
-  tell: EventSink,
-): void {
-  if (metrics === undefined) return;
-  const url = metricsUrl(metrics, metricsPort);
-  tell(`metrics: ${url}`, { event: 'metrics', url });
 }
 
 /** What is known before the device is open. */
@@ -61,15 +47,15 @@ export class ObservedPort {
   private info: ProcessInfo;
   private observer: Observer | null = null;
   private readonly opening: Promise<void>;
-  private readonly hasMetrics: boolean;
+  private readonly isServing: boolean;
 
   /**
-   * Begins while the command opens its device, which may take long: the process is `starting` then. Metrics that cannot
-   * be served are an error. Without a control socket the command goes on, with a warning.
+   * Begins while the command opens its device, which may take long: the process is `starting` then. Metrics or a page
+   * that cannot be served are an error. Without a control socket the command goes on, with a warning.
    */
-  constructor({ kind, mode, file, device }: Begun, { name = nameOf(file), metrics }: ObserveOptions) {
+  constructor({ kind, mode, file, device }: Begun, { name = nameOf(file), ...options }: ObserveOptions) {
     this.info = { kind, name, mode, state: 'starting', devices: [device], address: null };
-    const module = new URL('./port-metrics.js', import.meta.url).href;
+    const serve = servedBy(options, new URL('./port-metrics.js', import.meta.url).href);
     const opened = (observer: Observer): void => {
       this.observer = observer;
     };
@@ -81,17 +67,17 @@ export class ObservedPort {
       closeCapture: ({ id }) => this.basePort.captures.close(id as number),
     };
     this.opening = Observer.start(this.info, answerers, {
-      metrics: metrics === undefined ? null : { ...metrics, module },
+      serve,
       onFault: tellErr,
     }).then(opened);
     // Whoever waits for it gets the error.
     this.opening.catch(() => {});
-    this.hasMetrics = metrics !== undefined;
+    this.isServing = serve !== null;
   }
 
-  /** Waits until the metrics are served, if there are any. @throws (rejects) when that is not possible */
+  /** Waits until the metrics and the page are served, if there are any. @throws (rejects) when that is not possible */
   async served(): Promise<void> {
-    if (this.hasMetrics) await this.opening;
+    if (this.isServing) await this.opening;
   }
 
   /**
@@ -110,9 +96,9 @@ export class ObservedPort {
     update();
   }
 
-  /** The port of the metrics; 0 without metrics. */
-  get metricsPort(): number {
-    return this.observer?.metricsPort ?? 0;
+  /** The TCP port of the metrics and the page; 0 without them. */
+  get servedPort(): number {
+    return this.observer?.servedPort ?? 0;
   }
 
   async close(): Promise<void> {

@@ -3,9 +3,11 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { RequestError } from '../../../../observe/control/requests.js';
+import { isLoopback } from '../../../../observe/http/hosts.js';
+import { HttpServer } from '../../../../observe/http/server.js';
 import { contentTypeFor, expose } from '../../../../observe/metrics/exposition.js';
 import { Families, type Family } from '../../../../observe/metrics/family.js';
-import { isLoopback, MetricsServer } from '../../../../observe/metrics/server.js';
+import { metricsRoute } from '../../../../observe/metrics/route.js';
 
 function some(): Family[] {
   const families = new Families();
@@ -53,15 +55,17 @@ describe('the text of metrics', () => {
 });
 
 describe('the server of metrics', () => {
-  let server: MetricsServer | null = null;
+  let server: HttpServer | null = null;
 
   afterEach(async () => {
     await server?.close();
     server = null;
   });
 
+  const serve = (host: string, port: number, families: () => Promise<Family[]>): Promise<HttpServer> =>
+    HttpServer.open({ host, port }, '--metrics', new Map([['/metrics', metricsRoute(families)]]));
   const open = async (families: () => Promise<Family[]>, host = '127.0.0.1'): Promise<void> => {
-    server = await MetricsServer.open({ host, port: 0 }, families);
+    server = await serve(host, 0, families);
   };
 
   function ask(path: string, method = 'GET', host?: string): Promise<{ status: number; text: string; type: string }> {
@@ -82,7 +86,7 @@ describe('the server of metrics', () => {
     expect([status, type]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8']);
     expect(text).toContain('tspmd_held_buffers 1.5');
     expect(await ask('/metrics', 'HEAD')).toMatchObject({ status: 200, text: '' });
-    expect(await ask('/')).toMatchObject({ status: 404, text: 'the metrics are at /metrics\n' });
+    expect(await ask('/')).toMatchObject({ status: 404, text: 'there is: /metrics\n' });
     expect(await ask('/metrics', 'POST')).toMatchObject({ status: 405 });
   });
 
@@ -104,7 +108,7 @@ describe('the server of metrics', () => {
 
   it('says in one line that an address is in use', async () => {
     await open(async () => some());
-    await expect(MetricsServer.open({ host: '127.0.0.1', port: server!.port }, async () => [])).rejects.toThrow(
+    await expect(serve('127.0.0.1', server!.port, async () => [])).rejects.toThrow(
       new RegExp(`^--metrics 127\\.0\\.0\\.1:${server!.port}: .*EADDRINUSE`),
     );
   });

@@ -1,0 +1,91 @@
+/** What the counters of a switch say. */
+import type { DropLook, Graph, Look, NodeLook, PortLook } from './look.js';
+import type { SwitchTold } from './told.js';
+
+/** The reasons of a switch as docs/observe.md names them. */
+const REASONS: Readonly<Record<string, string>> = {
+  full: 'peer_full',
+  noPeer: 'no_peer',
+  interfaceDown: 'interface_down',
+  unknownDestination: 'unknown_destination',
+  deadend: 'unconnected_gate',
+  sink: 'sink',
+};
+/** What the device of a port counts when it drops what a peer sent. */
+const IN_DROP = /^in_(bad|too)/;
+const INPUTS = ['PortInc', 'QueueInc'];
+const OUTPUTS = ['PortOut', 'QueueOut'];
+
+export function lookAtSwitch(at: number, told: SwitchTold): Look {
+  const { worker, summary } = told;
+  const ports = portsOf(told);
+  const drops = dropsOf(told);
+  const all = (way: 'in' | 'out', what: 'packets' | 'bytes'): number =>
+    ports.reduce((sum, port) => sum + port[way][what], 0);
+  return {
+    at,
+    in: { packets: all('in', 'packets'), bytes: all('in', 'bytes') },
+    out: { packets: all('out', 'packets'), bytes: all('out', 'bytes') },
+    dropped: drops.reduce((sum, { count }) => sum + count, 0),
+    ...{ ports, drops },
+    threads: [
+      {
+        ...{ title: 'switch', state: worker.asleep ? 'asleep' : 'awake', busy: worker.busy, idle: worker.idle },
+        ...{ in: summary.received, out: summary.forwarded, dropped: summary.dropped.total ?? 0, held: null, rings: [] },
+      },
+    ],
+    graph: graphOf(told),
+    noRings: 'A switch has one thread: there are no rings between threads.',
+  };
+}
+
+const portsOf = ({ ports }: SwitchTold): PortLook[] =>
+  Object.entries(ports).map(([name, { description, up, problem, inc, out }]) => ({
+    ...{ name, detail: description, isUp: up, problem, in: inc, out },
+  }));
+
+function dropsOf({ summary, ports }: SwitchTold): DropLook[] {
+  const ofSwitch = Object.entries(REASONS).map(([name, reason]) => ({
+    ...{ key: `switch ${name}`, where: 'switch', scope: 'switch' as const, reason, count: summary.dropped[name] ?? 0 },
+  }));
+  const ofPorts = Object.entries(ports).flatMap(([port, { device }]) =>
+    Object.entries(device)
+      .filter(([name]) => IN_DROP.test(name))
+      .map(([reason, count]) => ({
+        ...{ key: `port ${port} ${reason}`, where: `port ${port}, received`, scope: 'port' as const, reason, count },
+      })),
+  );
+  return [...ofSwitch, ...ofPorts];
+}
+
+/** Modules and gates. The modules at the ends have the names of their ports. */
+function graphOf({ ports, modules }: SwitchTold): Graph {
+  const nodes = modules.map(({ name, class: className, desc, deadends }): NodeLook => {
+    const kind = INPUTS.includes(className) ? 'in' : OUTPUTS.includes(className) ? 'out' : 'module';
+    const port = kind === 'module' ? undefined : Object.keys(ports).find((own) => isOn(desc, own));
+    const about = port === undefined ? undefined : ports[port];
+    const dropped = kind === 'out' ? (about?.out.dropped ?? 0) : kind === 'in' ? (about?.inc.dropped ?? 0) : deadends;
+    return {
+      ...{ id: name, title: port ?? name, kind, thread: null, dropped },
+      ...{
+        detail: kind === 'module' ? className : kind === 'in' ? 'sends' : 'receives',
+        about: `${className} ${desc}`,
+      },
+      state: about === undefined || about.up ? 'up' : 'down',
+    };
+  });
+  const edges = modules.flatMap(({ name, gates }) =>
+    gates.map(({ gate, to, packets, bytes }) => ({
+      from: name,
+      to,
+      gate: String(gate),
+      packets,
+      bytes,
+      hasBytes: true,
+    })),
+  );
+  return { nodes, edges };
+}
+
+/** Whether the description of a module at an end (`vm1:0/PMDPort`) is of the port. */
+const isOn = (desc: string, port: string): boolean => desc.startsWith(`${port}:`) || desc.startsWith(`${port}/`);
