@@ -15,6 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   rings: [],
   drivers: ['rings'],
   observe: ['drivers', 'rings'],
+  'observe/page/browser': [],
   bess: ['observe', 'drivers', 'rings'],
   src: ['observe', 'drivers', 'rings'],
   'src/cli': ['observe', 'drivers', 'rings', 'src', 'bess'],
@@ -32,6 +33,8 @@ const STACK_ROOMS = [
   ...['tcp/input', 'tcp/output', 'tcp/receive', 'tcp/recovery', 'tcp/congestion', 'tcp/opening'],
   ...['tcp/listeners.ts', 'tcp/state', 'tcp/settings.ts', 'tcp/counters.ts', 'udp', 'ip', 'hash'],
 ].map((room) => `src/tcpip/${room}`);
+/** Packages and modules of Node that a folder may import; folders that are not here may import any. */
+const MAY_USE: Readonly<Record<string, readonly string[]>> = { rings: [], 'observe/page/browser': ['uplot'] };
 const FFI = ['drivers/libc/ffi/koffi.ts', 'drivers/libc/ffi/node-ffi.ts'];
 
 const sources = readSources(FOLDERS);
@@ -41,10 +44,14 @@ const isIn = (folders: readonly string[], path: string): boolean =>
 const isFile = (name: string): boolean => name.startsWith('../') || isIn(FOLDERS, name);
 
 function forbiddenImports({ path, imports }: Pick<Source, 'path' | 'imports'>): string[] {
-  const folder = path.startsWith('src/cli/') ? 'src/cli' : path.split('/')[0]!;
-  const allowed = MAY_IMPORT[folder];
-  if (allowed === undefined) return [];
-  return imports.filter((name) => (isFile(name) ? !isIn([folder, ...allowed], name) : folder === 'rings'));
+  const longest = Object.keys(MAY_IMPORT).sort((one, other) => other.length - one.length);
+  const folder = longest.find((name) => isIn([name], path));
+  if (folder === undefined) return [];
+  const allowed = MAY_IMPORT[folder]!;
+  const used = MAY_USE[folder];
+  return imports.filter((name) =>
+    isFile(name) ? !isIn([folder, ...allowed], name) : used !== undefined && !used.includes(name),
+  );
 }
 
 /** How far below the top of the TCP/IP stack a file is; undefined when its folder is none of the rooms. */
@@ -143,6 +150,9 @@ describe('what a file may import', () => {
     expect(wrong('bess/lang/x.ts', 'src/y.ts')).toEqual(['src/y.ts']);
     expect(wrong('drivers/x.ts', '../elsewhere.ts')).toEqual(['../elsewhere.ts']);
     expect(wrong('bench/x.ts', 'test/y.ts')).toEqual(['test/y.ts']);
+    expect(wrong('observe/page/browser/x.ts', 'observe/control/y.ts')).toHaveLength(1);
+    expect(wrong('observe/page/browser/x.ts', 'node:fs')).toEqual(['node:fs']);
+    expect(wrong('observe/page/browser/x.ts', 'uplot')).toEqual([]);
     const upward = (path: string, name: string) => upwardImports({ path, imports: [name] });
     expect(upward('src/tcpip/tcp/input/x.ts', 'src/tcpip/tcp/state/rows.ts')).toEqual([]);
     expect(upward('src/tcpip/tcp/state/rows.ts', 'src/tcpip/tcp/input/x.ts')).toHaveLength(1);

@@ -1,6 +1,6 @@
 /** The live page: shows what the process tells, keeps the last minutes, and says what has changed. */
 import { changesBetween } from './model/changes.js';
-import { bits, count, duration, percent, pps } from './model/format.js';
+import { bits, count, percent, pps, timeText } from './model/format.js';
 import { History } from './model/history.js';
 import type { Look } from './model/look.js';
 import { lookAtPort } from './model/look-at-port.js';
@@ -118,7 +118,7 @@ class Page {
       address ?? '',
       mode === null ? '' : `mode ${mode}`,
       state === 'ready' ? '' : state,
-      `up ${duration(uptime)}`,
+      `up ${timeText(uptime)}`,
     ];
     setText(byId('about'), [...parts.filter((part) => part !== ''), `process ${pid}`, `tspmd ${version}`].join(' · '));
   }
@@ -158,7 +158,7 @@ class Page {
       live: 'live',
       paused: 'paused',
       problem: 'no counters',
-      stale: `no news for ${duration(seconds)}; connecting again`,
+      stale: `no news for ${timeText(seconds)}; connecting again`,
     };
     setText(byId('state-text'), texts[state]);
     const title = `${name}${kind === undefined ? '' : ` · tspmd ${kind}`}`;

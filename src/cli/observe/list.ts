@@ -2,6 +2,7 @@
 import Table from 'cli-table3';
 import { hasAnswered, listProcesses, problemsOf } from '../../../observe/control/client.js';
 import type { RunningProcess } from '../../../observe/control/process-info.js';
+import { timeText } from '../../../observe/page/browser/model/format.js';
 import { print, warn } from '../output/lines.js';
 
 /** Prints a table, or one line of JSON per process. A process that gives no answer has a line on stderr. */
@@ -22,22 +23,4 @@ function tableOf(processes: readonly (RunningProcess & { readonly user: number }
   for (const { pid, kind, name, devices, address, mode, state, uptime, user } of processes)
     table.push([pid, kind, name, devices.join('\n'), address ?? '', mode ?? '', state, timeText(uptime), user]);
   return table.toString();
-}
-
-/** A time as `12 s`, `3 min 5 s`, `2 h 7 min`, `4 d 3 h`. */
-export function timeText(seconds: number): string {
-  const whole = Math.floor(seconds);
-  const parts: [number, string][] = [
-    [Math.floor(whole / 86_400), 'd'],
-    [Math.floor(whole / 3600) % 24, 'h'],
-    [Math.floor(whole / 60) % 60, 'min'],
-    [whole % 60, 's'],
-  ];
-  const first = parts.findIndex(([count]) => count > 0);
-  if (first < 0) return '0 s';
-  return parts
-    .slice(first, first + 2)
-    .filter(([count]) => count > 0)
-    .map(([count, unit]) => `${count} ${unit}`)
-    .join(' ');
 }

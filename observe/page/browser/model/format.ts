@@ -38,7 +38,7 @@ export const percent = (share: number): string =>
   `${(share * 100).toFixed(share >= 0.0005 && share < 0.0995 ? 1 : 0)} %`;
 
 /** A time as `12 s`, `3 min 5 s`, `2 h 7 min`, `4 d 3 h`. */
-export function duration(seconds: number): string {
+export function timeText(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));
   const two = (large: number, unit: string, small: number, smaller: string): string =>
     small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${smaller}`;

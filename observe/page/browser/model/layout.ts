@@ -47,6 +47,9 @@ const SIZES: Readonly<Record<Direction, Sizes>> = {
 const MARGIN = 6;
 /** Between a node and the text of its line. */
 const TEXT_GAP = 8;
+/** From a line to the foot of its text. */
+const ABOVE = -7;
+const BELOW = 15;
 
 interface Point {
   readonly along: number;
@@ -97,6 +100,12 @@ export function layout(graph: Graph, direction: Direction): Layout {
   return { width: w + 2 * MARGIN, height: h + 2 * MARGIN, boxes, lines };
 }
 
+/** Where a line meets a node, across, and how many meet there. */
+interface Place {
+  readonly at: number;
+  readonly meeting: number;
+}
+
 /** Where each route leaves and arrives, across: lines that meet at a node are spread over its side, in order. */
 function endsOf(
   routes: readonly { readonly cells: readonly string[] }[],
@@ -104,25 +113,25 @@ function endsOf(
   side: number,
 ): { from: number; to: number; leave: number; arrive: number }[] {
   const acrossOf = (id: string | undefined): number => middles.get(id ?? '')?.across ?? 0;
-  const spread = (end: (cells: readonly string[]) => readonly [string | undefined, string | undefined]): number[][] => {
+  const spread = (end: (cells: readonly string[]) => readonly [string | undefined, string | undefined]): Place[] => {
     const atNode = new Map<string, { route: number; towards: number }[]>();
     for (const [route, { cells }] of routes.entries()) {
       const [id = '', next] = end(cells);
       atNode.set(id, [...(atNode.get(id) ?? []), { route, towards: acrossOf(next) }]);
     }
-    const places: number[][] = routes.map(() => []);
+    const places: Place[] = routes.map(() => ({ at: 0, meeting: 0 }));
     for (const [id, meeting] of atNode) {
       meeting.sort((one, other) => one.towards - other.towards || one.route - other.route);
       for (const [i, { route }] of meeting.entries())
-        places[route] = [acrossOf(id) + side * ((i + 1) / (meeting.length + 1) - 0.5), meeting.length];
+        places[route] = { at: acrossOf(id) + side * ((i + 1) / (meeting.length + 1) - 0.5), meeting: meeting.length };
     }
     return places;
   };
   const leaving = spread((cells) => [cells[0], cells[1]]);
   const arriving = spread((cells) => [cells.at(-1), cells.at(-2)]);
   return routes.map((_, i) => ({
-    ...{ from: leaving[i]?.[0] ?? 0, leave: leaving[i]?.[1] ?? 0 },
-    ...{ to: arriving[i]?.[0] ?? 0, arrive: arriving[i]?.[1] ?? 0 },
+    ...{ from: leaving[i]?.at ?? 0, leave: leaving[i]?.meeting ?? 0 },
+    ...{ to: arriving[i]?.at ?? 0, arrive: arriving[i]?.meeting ?? 0 },
   }));
 }
 
@@ -148,11 +157,11 @@ function labelOf(
   direction: Direction,
   toPage: (point: Point) => { x: number; y: number },
 ): Line['label'] {
-  const end = (isAtTarget ? points.at(-1) : points[0]) ?? { along: 0, across: 0 };
-  if (direction === 'right') {
-    const { x, y } = toPage(end);
-    return { x: isAtTarget ? x - TEXT_GAP : x + TEXT_GAP, y: y - 7, anchor: isAtTarget ? 'end' : 'start' };
-  }
+  const [end, next] = isAtTarget ? [points.at(-1), points.at(-2)] : [points[0], points[1]];
+  if (end === undefined || next === undefined) return { x: 0, y: 0, anchor: 'start' };
   const { x, y } = toPage(end);
-  return { x, y: isAtTarget ? y - TEXT_GAP : y + TEXT_GAP + 8, anchor: 'middle' };
+  if (direction === 'down') return { x, y: isAtTarget ? y - TEXT_GAP : y + TEXT_GAP + 8, anchor: 'middle' };
+  // On the side from which the line does not come.
+  const beside = next.across < end.across ? BELOW : ABOVE;
+  return { x: isAtTarget ? x - TEXT_GAP : x + TEXT_GAP, y: y + beside, anchor: isAtTarget ? 'end' : 'start' };
 }

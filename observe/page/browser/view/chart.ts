@@ -1,6 +1,6 @@
 /** A chart of the last minutes: lines, a legend with the present values, and a sentence for those who do not see it. */
 import uPlot from 'uplot';
-import { duration } from '../model/format.js';
+import { timeText } from '../model/format.js';
 import { type History, rangeOf } from '../model/history.js';
 import { colour, draw, make, setText } from './dom.js';
 
@@ -110,7 +110,7 @@ export class Chart {
         ? `${label}: no values`
         : `${label}: now ${text(range.now)}, lowest ${text(range.lowest)}, highest ${text(range.highest)}`;
     });
-    setText(this.sentence, `${title} in the last ${duration(end - (history.times[0] ?? end))}. ${parts.join('; ')}.`);
+    setText(this.sentence, `${title} in the last ${timeText(end - (history.times[0] ?? end))}. ${parts.join('; ')}.`);
   }
 
   private rebuild(lines: readonly Line[], keys: string): void {

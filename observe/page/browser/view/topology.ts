@@ -28,6 +28,7 @@ export class Topology {
   private edges: DrawnEdge[] = [];
   private drawn = '';
   private place: Layout | null = null;
+  private isNarrow = false;
 
   constructor(private readonly parent: HTMLElement) {
     // It scrolls, where it is wider than the screen.
@@ -42,7 +43,8 @@ export class Topology {
       this.parent.replaceChildren(make('p', 'none', `${graph.nodes.length} modules are too many for a picture.`));
       return;
     }
-    const direction: Direction = this.parent.clientWidth < NARROW ? 'down' : 'right';
+    this.isNarrow = this.parent.clientWidth < NARROW;
+    const direction: Direction = this.isNarrow ? 'down' : 'right';
     const shape = JSON.stringify([
       direction,
       graph.nodes.map(({ id, title }) => [id, title]),
@@ -67,10 +69,11 @@ export class Topology {
   private showNode({ id, detail, state, thread }: NodeLook, rates: Rates): void {
     const drawn = this.nodes.get(id);
     if (drawn === undefined) return;
+    const drops = rates.nodes.get(id) ?? 0;
     const busy = thread === null ? null : (rates.threads.get(thread)?.busy ?? null);
     const text = busy === null ? (state === 'down' ? 'down' : detail) : `${detail}, busy ${percent(busy)}`;
-    showFitting(drawn.detail, text, Number(drawn.load.dataset.width));
-    const drops = rates.nodes.get(id) ?? 0;
+    // A narrow node has room for one of the two.
+    showFitting(drawn.detail, drops > 0 && this.isNarrow ? '' : text, Number(drawn.load.dataset.width));
     setText(drawn.dropped, drops > 0 ? `▾ ${short(drops)}` : '');
     setAttribute(drawn.group, 'class', `${drawn.group.dataset.kind} is-${state}`);
     const width = Number(drawn.load.dataset.width);
@@ -100,7 +103,8 @@ export class Topology {
       const name = draw('text', { class: 'title', x: 22, y: 19 });
       names.push(() => showFitting(name, node.title, box.width - 32));
       const detail = draw('text', { class: 'detail', x: 10, y: box.height - 12 });
-      const dropped = draw('text', { class: 'dropped', x: box.width - 8, y: 19, 'text-anchor': 'end' });
+      const [x, y, anchor] = this.isNarrow ? [10, box.height - 12, 'start'] : [box.width - 8, 19, 'end'];
+      const dropped = draw('text', { class: 'dropped', x, y, 'text-anchor': anchor });
       const load = draw('rect', { class: 'load', x: 10, y: box.height - 8, width: 0, height: LOAD_HEIGHT, rx: 2 });
       load.dataset.width = String(box.width - 20);
       group.append(
