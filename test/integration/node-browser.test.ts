@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { PNG } from 'pngjs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Child } from '../../scripts/child.js';
+import { CHROMIUM_OPTIONS } from '../support/browser/chromium.js';
 import { KernelLab, OURS, TCP_PEERS } from '../support/peers/kernel-lab.js';
 import { command, describeWith } from '../support/requirements.js';
 
@@ -11,12 +12,6 @@ const PROGRAM = fileURLToPath(new URL('../../dist/test/support/programs/page.mai
 const WIDTH = 350;
 const HEIGHT = 200;
 const LIMIT = { timeout: 90_000 };
-/** Without a sandbox, which root cannot have; and without what it asks of the internet by itself. */
-const OPTIONS = [
-  ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'],
-  ...['--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-extensions'],
-  ...['--hide-scrollbars', '--force-device-scale-factor=1', '--no-proxy-server', '--force-color-profile=srgb'],
-];
 
 describeWith('Chromium', [...TCP_PEERS, command('chromium')], () => {
   let lab: KernelLab;
@@ -40,7 +35,7 @@ describeWith('Chromium', [...TCP_PEERS, command('chromium')], () => {
       `--screenshot=${file}`,
       `--window-size=${WIDTH},${HEIGHT}`,
     ];
-    const { code, output } = await lab.run(60, 'chromium', ...OPTIONS, ...where, `http://${OURS}/`);
+    const { code, output } = await lab.run(60, 'chromium', ...CHROMIUM_OPTIONS, ...where, `http://${OURS}/`);
     expect(program.output).toContain('reported: length 100000, images 11\n');
     expect(code, output).toBe(0);
     const { width, height, data } = PNG.sync.read(readFileSync(file));

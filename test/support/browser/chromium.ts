@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import WebSocket from 'ws';
 import { Child } from '../../../scripts/child.js';
 import { temporaryDirectory } from '../resources.js';
@@ -14,6 +15,9 @@ export const CHROMIUM_OPTIONS = [
   ...['--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-extensions'],
   ...['--hide-scrollbars', '--force-device-scale-factor=1', '--no-proxy-server', '--force-color-profile=srgb'],
 ];
+
+/** How long a page may take until it shows something, in ms. */
+const PATIENCE_MS = 30_000;
 
 interface Message {
   readonly id?: number;
@@ -64,7 +68,7 @@ export class Chromium {
     this.pages.set(sessionId, page);
     for (const domain of ['Page', 'Runtime', 'Network', 'Log']) await page.ask(`${domain}.enable`);
     await page.resize(width, height);
-    await page.ask('Page.navigate', { url });
+    await page.navigate(url);
     return page;
   }
 
@@ -98,6 +102,8 @@ export class BrowserPage {
   /** Errors and warnings, of scripts and of the browser. */
   readonly complaints: string[] = [];
 
+  private onLoad: () => void = () => {};
+
   constructor(
     readonly ask: <Result>(method: string, params?: object) => Promise<Result>,
     private readonly targetId: string,
@@ -105,10 +111,20 @@ export class BrowserPage {
 
   take(method: string, params: Record<string, unknown>): void {
     const text = JSON.stringify(params);
+    if (method === 'Page.loadEventFired') this.onLoad();
     if (method === 'Network.requestWillBeSent') this.requests.push((params.request as { url: string }).url);
     if (method === 'Runtime.exceptionThrown' || method === 'Log.entryAdded') this.complaints.push(text);
     if (method === 'Runtime.consoleAPICalled' && ['error', 'warning', 'assert'].includes(String(params.type)))
       this.complaints.push(text);
+  }
+
+  /** Goes to an address; resolves when the page has been loaded. */
+  async navigate(url: string): Promise<void> {
+    const loaded = new Promise<void>((resolve) => {
+      this.onLoad = resolve;
+    });
+    await this.ask('Page.navigate', { url });
+    await loaded;
   }
 
   /** Returns what an expression gives, as JSON. */
@@ -118,6 +134,19 @@ export class BrowserPage {
     });
     if (answer.exceptionDetails !== undefined) throw new Error(JSON.stringify(answer.exceptionDetails));
     return answer.result.value;
+  }
+
+  /** Waits until an expression is true. Rejects when that does not happen in a time that no sound run needs. */
+  async waitFor(expression: string): Promise<void> {
+    const deadline = performance.now() + PATIENCE_MS;
+    while (!(await this.evaluate<boolean>(`Boolean(${expression})`))) {
+      if (performance.now() > deadline) {
+        throw new Error(
+          `${expression} did not become true; the page says:\n${await this.evaluate('document.body.innerText')}`,
+        );
+      }
+      await delay(50);
+    }
   }
 
   /** The text that elements show, in order. */
@@ -143,9 +172,9 @@ export class BrowserPage {
     await this.ask('Input.dispatchKeyEvent', { type: 'keyUp', ...about });
   }
 
-  /** Writes a picture of the whole page. */
+  /** Writes a picture of what is on the screen. */
   async picture(file: string): Promise<void> {
-    const shot = await this.ask<{ data: string }>('Page.captureScreenshot', { captureBeyondViewport: true });
+    const shot = await this.ask<{ data: string }>('Page.captureScreenshot');
     writeFileSync(file, Buffer.from(shot.data, 'base64'));
   }
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { familiesOf as switchFamilies } from '../../../bess/switch-metrics.js';
 import { EVENTS } from '../../../drivers/log/events.js';
 import { NET_COUNTERS } from '../../../drivers/net-device.js';
+import { viewerFamilies } from '../../../observe/page/page-metrics.js';
 import { familiesOf as portFamilies } from '../../../src/cli/observe/port-metrics.js';
 import { createL2Counters, L2_COUNTERS } from '../../../src/counters.js';
 import { TCP_MEANING } from '../../../src/tcpip/tcp/counters.js';
@@ -46,6 +47,7 @@ const worker = { busy: 1, idle: 1, asleep: false };
 const ports = { vm1: { description: '', up: true, problem: null, inc: counts, out: counts, device: { x: 1 } } };
 const families = [
   ...portFamilies({ process: about, port }),
+  ...viewerFamilies({ watching: 1, refused: 1, dropped: 1 }),
   ...switchFamilies({ process: about, switch: { uptime: 1, worker, summary, ports, modules: [module] } }),
 ];
 
