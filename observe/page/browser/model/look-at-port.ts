@@ -7,7 +7,7 @@ const DROP = /^(rx|tx)_(drop|dropped|lost)_(.+)$/;
 const MS = 1000;
 
 export function lookAtPort(at: number, told: PortTold): Look {
-  const { counters, device, cores, workers } = told;
+  const { counters, device, cores } = told;
   const drops = dropsIn(counters);
   const droppedOf = (way: string): number => sum(drops.filter(({ key }) => key.startsWith(way)));
   const traffic = (way: 'rx' | 'tx') => ({
@@ -27,7 +27,7 @@ export function lookAtPort(at: number, told: PortTold): Look {
     graph: graphOf(told),
     noRings: cores.some(({ rings }) => rings !== null)
       ? null
-      : `${workers.length === 0 ? 'With --mode single, one thread does everything' : 'This process'}: there are no rings between threads.`,
+      : 'One thread does everything: there are no rings between threads.',
   };
 }
 
@@ -70,51 +70,53 @@ function threadsOf({ cores, workers }: PortTold): ThreadLook[] {
   ];
 }
 
-/** The way of the packets: device, receiving worker, cores, sending worker, device. */
+/** The way of the packets: device, receiving worker, cores, sending worker, device. What is passed twice has two nodes. */
 function graphOf({ device, counters, cores, workers }: PortTold): Graph {
-  const node = (id: string, thread: Thread, detail: string): NodeLook => ({
-    ...{
-      id,
-      title: thread.title,
-      detail,
-      about: detail,
-      kind: 'thread',
-      thread: thread.title,
-      dropped: sum(dropsIn(thread.counters)),
-    },
-    state: !thread.isAlive ? 'down' : thread.isAsleep ? 'asleep' : 'up',
-  });
-  const end = (id: 'in' | 'out', detail: string): NodeLook => ({
-    ...{ id, title: shortName(device), detail, about: device, kind: id, state: 'up', thread: null },
-    dropped: sum(
-      dropsIn(counters).filter(({ scope, key }) => scope === 'driver' && key.startsWith(id === 'in' ? 'rx' : 'tx')),
-    ),
-  });
-  const edge = (from: string, to: string, packets: number, bytes?: number): EdgeLook => ({
-    ...{ from, to, gate: '', packets, bytes: bytes ?? 0, hasBytes: bytes !== undefined },
-  });
   const receiver = workers.find(({ role }) => role !== 'Tx');
   const sender = workers.find(({ role }) => role !== 'Rx');
-  const deviceIn = [of(counters, 'rx_packets'), of(counters, 'rx_bytes')] as const;
-  const deviceOut = [of(counters, 'tx_packets'), of(counters, 'tx_bytes')] as const;
-  const coreIds = cores.map((_, i) => `core ${i}`);
-  const hasWorkers = receiver !== undefined && sender !== undefined;
+  const deviceIn = deviceNode(device, 'in', dropsIn(counters));
+  const deviceOut = deviceNode(device, 'out', dropsIn(counters));
+  const stacks = cores.map((core) => threadNode(core, 'stack', dropsIn(core.counters)));
+  const received = [of(counters, 'rx_packets'), of(counters, 'rx_bytes')] as const;
+  const sent = [of(counters, 'tx_packets'), of(counters, 'tx_bytes')] as const;
+  if (receiver === undefined || sender === undefined) {
+    const edges = stacks.flatMap((core) => [edge(deviceIn, core, ...received), edge(core, deviceOut, ...sent)]);
+    return { nodes: [deviceIn, ...stacks, deviceOut], edges };
+  }
+  const receives = threadNode(receiver, 'receives', dropsOn(receiver.counters, 'rx'));
+  const sends = threadNode(sender, 'sends', dropsOn(sender.counters, 'tx'));
+  const ofCores = stacks.flatMap((core, i) => {
+    const own = cores[i]?.counters ?? {};
+    return [edge(receives, core, of(own, 'rx_delivered')), edge(core, sends, of(own, 'tx_queued'))];
+  });
   return {
-    nodes: [
-      end('in', 'receives'),
-      ...(hasWorkers ? [node('receiver', receiver, 'receives')] : []),
-      ...cores.map((core, i) => node(coreIds[i] ?? '', core, 'stack')),
-      ...(hasWorkers ? [node('sender', sender, 'sends')] : []),
-      end('out', 'sends'),
-    ],
-    edges: [
-      ...(hasWorkers ? [edge('in', 'receiver', ...deviceIn)] : []),
-      ...cores.flatMap(({ counters: own }, i) => {
-        const id = coreIds[i] ?? '';
-        if (!hasWorkers) return [edge('in', id, ...deviceIn), edge(id, 'out', ...deviceOut)];
-        return [edge('receiver', id, of(own, 'rx_delivered')), edge(id, 'sender', of(own, 'tx_queued'))];
-      }),
-      ...(hasWorkers ? [edge('sender', 'out', ...deviceOut)] : []),
-    ],
+    nodes: [deviceIn, receives, ...stacks, sends, deviceOut],
+    edges: [edge(deviceIn, receives, ...received), ...ofCores, edge(sends, deviceOut, ...sent)],
   };
+}
+
+const dropsOn = (counters: Counters, way: string): DropLook[] =>
+  dropsIn(counters).filter(({ key }) => key.startsWith(way));
+
+function threadNode({ title, isAlive, isAsleep }: Thread, detail: string, drops: readonly DropLook[]): NodeLook {
+  const state = !isAlive ? 'down' : isAsleep ? 'asleep' : 'up';
+  return {
+    ...{ id: `${title} (${detail})`, title, detail, about: detail, kind: 'thread', state, thread: title },
+    dropped: sum(drops),
+  };
+}
+
+function deviceNode(device: string, kind: 'in' | 'out', drops: readonly DropLook[]): NodeLook {
+  const [title, detail] = [shortName(device), kind === 'in' ? 'receives' : 'sends'];
+  const way = kind === 'in' ? 'rx' : 'tx';
+  const own = drops.filter(({ scope, key }) => scope === 'driver' && key.startsWith(way));
+  return {
+    ...{ id: `${title} (${detail})`, title, detail, about: device, kind, state: 'up', thread: null },
+    dropped: sum(own),
+  };
+}
+
+/** @param bytes left out where only packets are counted */
+function edge({ id: from }: NodeLook, { id: to }: NodeLook, packets: number, bytes?: number): EdgeLook {
+  return { from, to, gate: '', packets, bytes: bytes ?? 0, hasBytes: bytes !== undefined };
 }

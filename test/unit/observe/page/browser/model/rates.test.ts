@@ -80,7 +80,7 @@ describe('rates of a port', () => {
     expect(rates.drops.get('rx_dropped_no_buffer')).toBe(2);
     expect(rates.ports.get('vm1.sock')).toMatchObject({ in: { packets: 100 }, dropped: 12 });
     expect(rates.threads.get('Rx worker')).toEqual({ busy: null, in: 100, out: null, dropped: 0 });
-    expect(rates.edges.get('receiver  core 0')).toEqual({ packets: 90, bytes: 0 });
+    expect(rates.edges.get('Rx worker (receives)  core 0 (stack)')).toEqual({ packets: 90, bytes: 0 });
   });
 
   it('are 0 at the first look, and when a counter begins anew', () => {
