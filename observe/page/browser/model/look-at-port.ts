@@ -18,7 +18,7 @@ export function lookAtPort(at: number, told: PortTold): Look {
     ...{ at, in: traffic('rx'), out: traffic('tx'), dropped: sum(drops), drops },
     ports: [
       {
-        ...{ name: shortName(device), detail: device, isUp: true, problem: null },
+        ...{ name: shortName(device), detail: kindOf(device), isUp: true, problem: null },
         in: { ...traffic('rx'), dropped: droppedOf('rx') },
         out: { ...traffic('tx'), dropped: droppedOf('tx') },
       },
@@ -33,6 +33,7 @@ export function lookAtPort(at: number, told: PortTold): Look {
 
 /** The end of a path; other devices have short names: `tap:tap0`, `0000:00:04.0`. */
 const shortName = (device: string): string => /([^/,]+)(?:,.*)?$/.exec(device)?.[1] ?? device;
+const kindOf = (device: string): string => /^(vhost-user|tap):/.exec(device)?.[1] ?? 'PCI';
 const of = (counters: Counters, name: string): number => counters[name] ?? 0;
 const sum = (drops: readonly DropLook[]): number => drops.reduce((all, { count }) => all + count, 0);
 
