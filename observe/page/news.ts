@@ -5,7 +5,7 @@ import type { Request } from '../control/requests.js';
 import type { ViewerCounts } from './viewers.js';
 
 /** Rows of the tables of flows and of connections. */
-const ROWS = 50;
+const ROWS = 20;
 
 /** An answer, or one line that says why there is none. */
 export type Told = { readonly result: unknown } | { readonly problem: string };

@@ -17,6 +17,10 @@ const LIVE = `document.body.dataset.state === 'live'`;
 const DESKTOP = [1280, 900] as const;
 const PHONE = [360, 740] as const;
 
+/** An expression that gives the texts of the cells of a table. */
+const CELLS = (id: string): string =>
+  `Array.from(document.querySelectorAll('#${id} tbody tr'), (row) => Array.from(row.cells, (cell) => cell.innerText.trim()))`;
+
 /** Text and its ground need a contrast of 4.5, lines of 3 (WCAG 2.2, 1.4.3 and 1.4.11). */
 const CONTRASTS = `(() => {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -88,9 +92,7 @@ describeWith('the live page', [command('chromium')], () => {
 
   /** The rows of a table, by the text of their first cells. */
   async function rows(page: BrowserPage, id: string): Promise<Map<string, string[]>> {
-    const cells = await page.evaluate<string[][]>(
-      `Array.from(document.querySelectorAll('#${id} tbody tr'), (r) => Array.from(r.cells, (c) => c.innerText.trim()))`,
-    );
+    const cells = await page.evaluate<string[][]>(CELLS(id));
     return new Map(cells.map(([name = '', ...others]) => [name, others]));
   }
 
@@ -149,6 +151,22 @@ describeWith('the live page', [command('chromium')], () => {
     await shows(page, 'ports', [rx_packets!, tx_packets!, rx_bytes!, tx_bytes!].map(commas));
     const metrics = await (await fetch(/metrics: (\S+)/.exec(endpoint.output)![1]!)).text();
     expect(metrics).toMatch(/^tspmd_page_viewers 1$/m);
+    expect(page.complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('of a server shows its connections and flows', LIMIT, async () => {
+    await startSwitch().waitFor(/^ready/m);
+    const server = start('run', ...on(1), '--app', 'http', '--page');
+    const page = await browser.open(await addressOf(server), ...DESKTOP);
+    start('get', ...on(2), 'http://10.0.0.1/', '--connections', '3', '--requests', '100000000');
+    await page.waitFor(`document.querySelectorAll('#connections tbody tr').length === 3`);
+    for (const cells of await page.evaluate<string[][]>(CELLS('connections')))
+      expect(cells.slice(1, 4)).toEqual(['10.0.0.1:80', expect.stringMatching(/^10\.0\.0\.2:\d+$/), 'ESTABLISHED']);
+    expect((await page.texts('#connections caption'))[0]).toBe('All 3 connections');
+    await page.waitFor(`document.querySelectorAll('#flows tbody tr').length >= 3`);
+    const flows = await page.evaluate<string[][]>(CELLS('flows'));
+    expect(flows.map(([, , protocol]) => protocol)).toContain('tcp');
     expect(page.complaints).toEqual([]);
     await page.close();
   });

@@ -32,7 +32,7 @@ export function lookAtPort(at: number, told: PortTold): Look {
 }
 
 /** The end of a path; other devices have short names: `tap:tap0`, `0000:00:04.0`. */
-const shortName = (device: string): string => /([^/,]+)(?:,.*)?$/.exec(device)?.[1] ?? device;
+export const shortName = (device: string): string => /([^/,]+)(?:,.*)?$/.exec(device)?.[1] ?? device;
 const kindOf = (device: string): string => /^(vhost-user|tap):/.exec(device)?.[1] ?? 'PCI';
 const of = (counters: Counters, name: string): number => counters[name] ?? 0;
 const sum = (drops: readonly DropLook[]): number => drops.reduce((all, { count }) => all + count, 0);

@@ -30,6 +30,7 @@ export interface TableOptions<Row> {
 export class SortableTable<Row> {
   private readonly body = make('tbody');
   private readonly heads: { head: HTMLElement; arrow: HTMLElement }[] = [];
+  private readonly caption: HTMLElement;
   private readonly none: HTMLElement;
   private readonly scroll: HTMLElement;
   private readonly shown = new Map<string, { row: HTMLTableRowElement; cells: HTMLElement[] }>();
@@ -56,9 +57,10 @@ export class SortableTable<Row> {
       this.heads.push({ head, arrow });
       return head;
     });
+    this.caption = make('caption', '', caption);
     const row = make('tr', '', ...heads);
     const top = make('thead', '', row);
-    const table = make('table', stacks ? 'stacks' : '', make('caption', '', caption), top, this.body);
+    const table = make('table', stacks ? 'stacks' : '', this.caption, top, this.body);
     // A style that makes a row several lines would otherwise take its meaning.
     for (const [element, role] of [[table, 'table'] as const, [row, 'row'] as const])
       element.setAttribute('role', role);
@@ -80,6 +82,11 @@ export class SortableTable<Row> {
     this.none.hidden = rows.length > 0;
     setText(this.none, none);
     this.show();
+  }
+
+  /** Says of what the rows are a part. */
+  describe(caption: string): void {
+    setText(this.caption, caption);
   }
 
   private sort(by: number): void {

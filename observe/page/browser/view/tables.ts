@@ -1,6 +1,7 @@
 /** The tables of the page: what is in their columns. */
 import { bits, count, percent, pps, si } from '../model/format.js';
 import type { DropLook, DropScope, EdgeLook, Look, PortLook, ThreadLook } from '../model/look.js';
+import { shortName } from '../model/look-at-port.js';
 import { edgeKey, type Rates, type ThreadRates } from '../model/rates.js';
 import type { Connection, Connections, Flow, Flows, Told } from '../model/told.js';
 import { byId, make, setText, withCode } from './dom.js';
@@ -53,13 +54,24 @@ export class Tables {
   }
 
   showFlows(told: Told<Flows>): void {
-    if ('problem' in told) this.flows.update([], told.problem);
-    else this.flows.update(told.result.flows);
+    if ('problem' in told) {
+      this.flows.update([], told.problem);
+      return;
+    }
+    const { flows, sampled } = told.result;
+    this.flows.describe(`${LARGEST}${sampled ? '; estimated from a sample of the packets' : ''}`);
+    this.flows.update(flows);
   }
 
   showConnections(told: Told<Connections>): void {
-    if ('problem' in told) this.connections.update([], told.problem);
-    else this.connections.update(told.result.connections);
+    if ('problem' in told) {
+      this.connections.update([], told.problem);
+      return;
+    }
+    const { connections, total } = told.result;
+    const shown = connections.length < total ? `The ${connections.length} connections with the most bytes, of` : 'All';
+    this.connections.describe(`${shown} ${count(total)} connections`);
+    this.connections.update(connections);
   }
 }
 
@@ -160,14 +172,16 @@ const edgeTable = (): SortableTable<EdgeRow> =>
     ],
   });
 
+const LARGEST = 'The flows with the most bytes in the last second';
+
 const flowTable = (): SortableTable<Flow> =>
   new SortableTable<Flow>(byId('flows'), {
-    caption: 'The flows with the most bytes in the last second',
+    caption: LARGEST,
     none: 'No packets in the last second.',
     key: (flow) => [flow.interface, flow.direction, flow.protocol, flow.source, flow.destination].join(' '),
     sortBy: 6,
     columns: [
-      { title: 'Interface', value: (flow) => flow.interface },
+      { title: 'Interface', value: (flow) => shortName(flow.interface) },
       { title: 'Way', value: ({ direction }) => direction },
       { title: 'Protocol', value: ({ protocol }) => protocol },
       { title: 'Source', value: ({ source }) => source },
@@ -182,7 +196,7 @@ const bytes = (value: number): string => si(value, 'B');
 
 const connectionTable = (): SortableTable<Connection> =>
   new SortableTable<Connection>(byId('connections'), {
-    caption: 'The connections with the most bytes',
+    caption: 'All connections',
     none: 'There are no connections.',
     key: ({ core, local, remote }) => [core, local, remote].join(' '),
     sortBy: 4,
