@@ -1,5 +1,5 @@
 /** Where the nodes and edges of a graph are drawn: from left to right, or on a narrow screen from top to bottom. */
-import { layered } from './layers.js';
+import { type Layered, layered } from './layers.js';
 import type { Graph } from './look.js';
 
 export interface Box {
@@ -43,6 +43,11 @@ const SIZES: Readonly<Record<Direction, Sizes>> = {
   right: { node: { along: 136, across: 46 }, gap: 112, space: 16, waypoint: 22 },
   down: { node: { along: 48, across: 69 }, gap: 62, space: 6, waypoint: 12 },
 };
+/** What a phone has across, and the widest node there. */
+const PHONE = 298;
+const WIDEST = 150;
+/** A node this wide has room for the text of its line beside the line. */
+const ROOMY = 100;
 /** Around everything: room for what is drawn on borders. */
 const MARGIN = 6;
 /** Between a node and the text of its line. */
@@ -57,8 +62,8 @@ interface Point {
 }
 
 export function layout(graph: Graph, direction: Direction): Layout {
-  const { node, gap, space, waypoint } = SIZES[direction];
   const { layers, routes } = layered(graph);
+  const { node, gap, space, waypoint } = sizesFor(layers, direction);
   const roomOf = (isWaypoint: boolean): number => (isWaypoint ? waypoint : node.across);
   const extents = layers.map((layer) =>
     layer.reduce((sum, { isWaypoint }) => sum + roomOf(isWaypoint) + space, -space),
@@ -93,11 +98,28 @@ export function layout(graph: Graph, direction: Direction): Layout {
       ];
     });
     const isAtTarget = (ends[i]?.leave ?? 0) >= (ends[i]?.arrive ?? 0);
-    return { edge, path: pathOf(points.map(toPage), direction), label: labelOf(points, isAtTarget, direction, toPage) };
+    return {
+      edge,
+      path: pathOf(points.map(toPage), direction),
+      label: labelOf(points, isAtTarget, direction, node.across, toPage),
+    };
   });
   const along = Math.max(0, layers.length * (node.along + gap) - gap);
   const [w, h] = direction === 'right' ? [along, across] : [across, along];
   return { width: w + 2 * MARGIN, height: h + 2 * MARGIN, boxes, lines };
+}
+
+/** On a phone, nodes are as wide as there is room for. */
+function sizesFor(layers: Layered['layers'], direction: Direction): Sizes {
+  const sizes = SIZES[direction];
+  if (direction === 'right') return sizes;
+  const { node, space, waypoint } = sizes;
+  const widths = layers.map((layer) => {
+    const nodes = layer.filter(({ isWaypoint }) => !isWaypoint).length;
+    const left = PHONE - (layer.length - 1) * space - (layer.length - nodes) * waypoint;
+    return Math.floor(left / Math.max(1, nodes));
+  });
+  return { ...sizes, node: { ...node, across: Math.max(node.across, Math.min(WIDEST, ...widths)) } };
 }
 
 /** Where a line meets a node, across, and how many meet there. */
@@ -155,12 +177,17 @@ function labelOf(
   points: readonly Point[],
   isAtTarget: boolean,
   direction: Direction,
+  across: number,
   toPage: (point: Point) => { x: number; y: number },
 ): Line['label'] {
   const [end, next] = isAtTarget ? [points.at(-1), points.at(-2)] : [points[0], points[1]];
   if (end === undefined || next === undefined) return { x: 0, y: 0, anchor: 'start' };
   const { x, y } = toPage(end);
-  if (direction === 'down') return { x, y: isAtTarget ? y - TEXT_GAP : y + TEXT_GAP + 8, anchor: 'middle' };
+  if (direction === 'down') {
+    const isBeside = across >= ROOMY;
+    const down = isAtTarget ? y - TEXT_GAP : y + TEXT_GAP + 8;
+    return { x: isBeside ? x + TEXT_GAP : x, y: down, anchor: isBeside ? 'start' : 'middle' };
+  }
   // On the side from which the line does not come.
   const beside = next.across < end.across ? BELOW : ABOVE;
   return { x: isAtTarget ? x - TEXT_GAP : x + TEXT_GAP, y: y + beside, anchor: isAtTarget ? 'end' : 'start' };

@@ -81,6 +81,18 @@ describe('the layout', () => {
     expect(layout(forward, 'down').width).toBeLessThanOrEqual(310);
   });
 
+  it('of one core has wide nodes on a phone, with the rates beside the lines', () => {
+    const { boxes, lines } = layout(
+      graph([
+        ['in', 'core'],
+        ['core', 'out'],
+      ]),
+      'down',
+    );
+    expect(boxes.map(({ width }) => width)).toEqual([150, 150, 150]);
+    expect(lines.map(({ label }) => label.anchor)).toEqual(['start', 'start']);
+  });
+
   it('writes the rate where fewest lines meet', () => {
     const { lines } = layout(forward, 'right');
     expect(lines.slice(0, 4).map(({ label }) => label.anchor)).toEqual(Array(4).fill('start'));
