@@ -24,6 +24,8 @@ class Page {
   private look: Look | null = null;
   private rates: Rates | null = null;
   private news: News | null = null;
+  /** Of the main thread, in seconds. */
+  private loopDelay = 0;
   private state: PageState | null = null;
   private isPaused = false;
 
@@ -69,6 +71,7 @@ class Page {
           ? lookAtSwitch(process.uptime, bess)
           : null;
     if (look === null) return;
+    this.loopDelay = process.loopDelay ?? 0;
     const before = this.look;
     this.rates = ratesOf(look, before);
     this.look = look;
@@ -131,12 +134,7 @@ class Page {
       ['Out', pps(rates.out.packets), bits(rates.out.bytes), false],
       ['Drops', pps(rates.dropped), `${count(look.dropped)} since the start`, rates.dropped > 0],
       ['Busiest thread', busiest === undefined ? '–' : percent(busiest.busy), busiest?.title ?? '', false],
-      [
-        'Event loop',
-        `${((this.news && 'result' in this.news.stats ? (this.news.stats.result.process.loopDelay ?? 0) : 0) * 1000).toFixed(1)} ms`,
-        'delay of the main thread',
-        false,
-      ],
+      ['Event loop', `${(this.loopDelay * 1000).toFixed(1)} ms`, 'delay of the main thread', false],
     ];
     const list = byId('figures');
     if (list.children.length !== figures.length)
