@@ -1,5 +1,5 @@
 /** What is shown of a process, from top to bottom; and the list of processes. */
-import { timeText } from '../observe/list.js';
+import { timeText } from '../../../observe/page/browser/model/format.js';
 import { bits, percent, short, sparkline } from './figures.js';
 import type { Rates } from './history.js';
 import { CHART, type Choice, dropTable, gateTable, MAX_CHART, portTable, quiet, threadTable } from './port-tables.js';
