@@ -90,6 +90,18 @@ describeWith('the live page', [command('chromium')], () => {
   }
   const asTuple = ([program, ...args]: [string, ...string[]]): [string, string[]] => [program, args];
 
+  /** The counters of an endpoint, when the last packet has been counted in both directions. */
+  function countersAtRest(child: Child): Record<string, number> {
+    const look = () => (JSON.parse(statsOf(child)) as { port: { counters: Record<string, number> } }).port.counters;
+    let counters = look();
+    for (let looks = 0; looks < 50; looks++) {
+      const before = counters;
+      counters = look();
+      if (before.rx_packets === counters.rx_packets && before.tx_packets === counters.tx_packets) break;
+    }
+    return counters;
+  }
+
   /** The rows of a table, by the text of their first cells. */
   async function rows(page: BrowserPage, id: string): Promise<Map<string, string[]>> {
     const cells = await page.evaluate<string[][]>(CELLS(id));
@@ -146,8 +158,7 @@ describeWith('the live page', [command('chromium')], () => {
       ...['Rx worker', 'Tx worker', 'core 0'],
     ]);
     await pings.stop();
-    const { port } = JSON.parse(statsOf(endpoint)) as { port: { counters: Record<string, number> } };
-    const { rx_packets, tx_packets, rx_bytes, tx_bytes } = port.counters;
+    const { rx_packets, tx_packets, rx_bytes, tx_bytes } = countersAtRest(endpoint);
     await shows(page, 'ports', [rx_packets!, tx_packets!, rx_bytes!, tx_bytes!].map(commas));
     const metrics = await (await fetch(/metrics: (\S+)/.exec(endpoint.output)![1]!)).text();
     expect(metrics).toMatch(/^tspmd_page_viewers 1$/m);
