@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { MAX_VIEWERS } from '../../observe/page/viewers.js';
 import { Child } from '../../scripts/child.js';
@@ -90,29 +91,27 @@ describeWith('the live page', [command('chromium')], () => {
   }
   const asTuple = ([program, ...args]: [string, ...string[]]): [string, string[]] => [program, args];
 
-  /** The counters of an endpoint, when the last packet has been counted in both directions. */
-  function countersAtRest(child: Child): Record<string, number> {
-    const look = () => (JSON.parse(statsOf(child)) as { port: { counters: Record<string, number> } }).port.counters;
-    let counters = look();
-    for (let looks = 0; looks < 50; looks++) {
-      const before = counters;
-      counters = look();
-      if (before.rx_packets === counters.rx_packets && before.tx_packets === counters.tx_packets) break;
-    }
-    return counters;
-  }
-
   /** The rows of a table, by the text of their first cells. */
   async function rows(page: BrowserPage, id: string): Promise<Map<string, string[]>> {
     const cells = await page.evaluate<string[][]>(CELLS(id));
     return new Map(cells.map(([name = '', ...others]) => [name, others]));
   }
 
-  /** Waits until the counters on the page are those that it is given, with their commas. */
-  const shows = (page: BrowserPage, id: string, texts: readonly string[]): Promise<void> =>
-    page.waitFor(
-      `${JSON.stringify(texts)}.every((text) => Array.from(document.querySelectorAll('#${id} td'), (c) => c.innerText.trim()).includes(text))`,
-    );
+  /** Waits until the counters on the page are those of `tspmd stats`, and returns these. ARP may count a packet at any time. */
+  async function untilShown<Stats>(
+    page: BrowserPage,
+    child: Child,
+    read: (stdout: string) => Stats,
+    counts: (stats: Stats) => readonly number[],
+  ): Promise<Stats> {
+    for (let looks = 0; looks < 60; looks++) {
+      const stats = read(statsOf(child));
+      const shown = (await page.evaluate<string[][]>(CELLS('ports'))).flat();
+      if (counts(stats).every((count) => shown.includes(commas(count)))) return stats;
+      await delay(200);
+    }
+    throw new Error(`the page never shows ${counts(read(statsOf(child))).map(commas)}`);
+  }
   const commas = (value: number): string => value.toLocaleString('en-US');
 
   it('of a switch has the counters of tspmd stats, and asks nobody else', LIMIT, async () => {
@@ -121,10 +120,11 @@ describeWith('the live page', [command('chromium')], () => {
     const page = await browser.open(address, ...DESKTOP);
     await start('run', ...on(1)).waitFor(/^ready/m);
     await ping(300);
-    const { ports, summary } = parseSwitchStats(statsOf(bess));
+    const { ports, summary } = await untilShown(page, bess, parseSwitchStats, ({ ports: { vm1 } }) => [
+      ...[vm1!.inc.packets, vm1!.out.packets, vm1!.inc.bytes, vm1!.out.bytes],
+    ]);
     const { inc, out } = ports.vm1!;
     expect(inc.packets).toBeGreaterThanOrEqual(300);
-    await shows(page, 'ports', [inc.packets, out.packets, inc.bytes, out.bytes].map(commas));
     expect((await rows(page, 'ports')).get('vm1')!.slice(5, 11)).toEqual(
       [inc.packets, out.packets, inc.bytes, out.bytes, inc.dropped, out.dropped].map(commas),
     );
@@ -158,8 +158,12 @@ describeWith('the live page', [command('chromium')], () => {
       ...['Rx worker', 'Tx worker', 'core 0'],
     ]);
     await pings.stop();
-    const { rx_packets, tx_packets, rx_bytes, tx_bytes } = countersAtRest(endpoint);
-    await shows(page, 'ports', [rx_packets!, tx_packets!, rx_bytes!, tx_bytes!].map(commas));
+    const read = (stdout: string) =>
+      (JSON.parse(stdout) as { port: { counters: Record<string, number> } }).port.counters;
+    const counters = await untilShown(page, endpoint, read, ({ rx_packets, tx_packets, rx_bytes, tx_bytes }) => [
+      ...[rx_packets!, tx_packets!, rx_bytes!, tx_bytes!],
+    ]);
+    expect(counters.rx_packets).toBeGreaterThan(100);
     const metrics = await (await fetch(/metrics: (\S+)/.exec(endpoint.output)![1]!)).text();
     expect(metrics).toMatch(/^tspmd_page_viewers 1$/m);
     expect(page.complaints).toEqual([]);
