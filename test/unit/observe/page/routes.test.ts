@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 // The page is beside the compiled module.
 import { pageRoutes } from '../../../../dist/observe/page/routes.js';
-import { servedBy, servedLines } from '../../../../observe/http/address.js';
+import { servedBy, tellServed } from '../../../../observe/http/address.js';
 import { isOwnName } from '../../../../observe/http/hosts.js';
 import { HttpServer } from '../../../../observe/http/server.js';
 import { Viewers } from '../../../../observe/page/viewers.js';
@@ -112,6 +112,8 @@ describe('what is served', () => {
     ],
   ])('with %j is said in lines', (options, option, lines) => {
     expect(servedBy(options, 'm')?.option ?? null).toBe(option);
-    expect(servedLines(options, 9464)).toEqual(lines);
+    const told: string[] = [];
+    tellServed(options, 9464, (line) => told.push(line));
+    expect(told).toEqual(lines);
   });
 });
