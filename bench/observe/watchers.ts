@@ -1,7 +1,9 @@
 /** Who looks into a process while it is measured: each as a person's command, or Prometheus, would. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CaptureStream } from '../../observe/control/capture-stream.js';
 import { ask, findProcesses, hasAnswered } from '../../observe/control/client.js';
 import type { ControlFile } from '../../observe/control/files.js';
+import { FLOWS_END_MS } from '../../observe/flows/flow-meter.js';
 
 /** Looks into a process until the returned function is called. */
 export type Watch = (file: ControlFile, metricsUrl: string) => Promise<() => Promise<void>>;
@@ -35,13 +37,19 @@ const ASKED = [{ command: 'stats' }, { command: 'flows', limit: 50 }, { command:
 const MAX_ANSWER = 1 << 24;
 const isAnything = (value: unknown): value is unknown => value !== undefined;
 
-const looked: Watch = async (file) =>
-  everySecond(async () => {
+const looked: Watch = async (file) => {
+  const end = everySecond(async () => {
     for (const request of ASKED) {
       const answer = await ask(file, request, MAX_ANSWER, isAnything);
       if (answer === null || !hasAnswered(answer)) throw new Error(`no answer to ${request.command}`);
     }
   });
+  return async () => {
+    await end();
+    // Flows are measured for a while after the last question: nobody must look in the next window.
+    await sleep(FLOWS_END_MS);
+  };
+};
 
 const captured =
   (request: object): Watch =>

@@ -6,6 +6,7 @@ import type { RecordReader } from '../../rings/record-ring.js';
 import type { Captures } from '../capture/captures.js';
 import { MergedRings } from '../capture/merge.js';
 import { DIRECTION_IN, DIRECTION_OUT, directionOf, everyOf, interfaceOf, MAX_EVERY } from '../capture/sink.js';
+import { timeNow } from '../thread/messages.js';
 import { type FlowEnds, flowEnds } from './flow-key.js';
 
 /** How often the rings are read, in ms. */
@@ -14,6 +15,8 @@ const READ_MS = 100;
 const WINDOW_MS = 1000;
 /** Without a question for so long, the measurement ends, in ms. */
 const IDLE_MS = 5000;
+/** After so long without a question it has certainly ended, in ms. */
+export const FLOWS_END_MS = IDLE_MS + 2 * READ_MS;
 /** Bytes of a packet: headers with two VLAN tags and IPv6, or IPv4 with all options. */
 const SNAPLEN = 96;
 /** Packets per look at the rings that are wanted: more cost the machine too much, fewer are too inexact. */
@@ -53,6 +56,9 @@ class FlowWindow {
   readonly counts = new Map<string, Count>();
   others = 0;
   sampled = false;
+  /** Packets that were wanted, and of these those that found no room in the ring: the others stand for them. */
+  found = 0;
+  lost = 0;
   readonly begunAt = performance.now();
   seconds = 0;
 
@@ -83,6 +89,9 @@ interface Running {
   readonly names: readonly string[];
   readonly timer: NodeJS.Timeout;
   every: number;
+  /** What the rings had counted at the last look. */
+  seen: number;
+  lost: number;
   window: FlowWindow;
   last: FlowWindow | null;
 }
@@ -108,13 +117,15 @@ export class FlowMeter {
     }
     const { last = null, names = [] } = this.running ?? {};
     if (last === null) return { seconds: 0, sampled: false, others: 0, flows: [] };
-    const { seconds, sampled } = last;
+    const { seconds, found, lost } = last;
+    const sampled = last.sampled || lost > 0;
+    const perSecond = (lost < found ? found / (found - lost) : 1) / seconds;
     const all = [...last.counts.values()].sort((one, other) => other.bytes - one.bytes).slice(0, limit);
     const flows = all.map(({ ends, number, direction, packets, bytes }): Flow => {
       const where = { interface: names[number] ?? '', direction: direction === DIRECTION_IN ? 'in' : 'out' } as const;
-      return { ...where, ...ends, packetsPerSecond: packets / seconds, bytesPerSecond: bytes / seconds };
+      return { ...where, ...ends, packetsPerSecond: packets * perSecond, bytesPerSecond: bytes * perSecond };
     });
-    return { seconds, sampled, others: last.others / seconds, flows };
+    return { seconds, sampled, others: last.others * perSecond, flows };
   }
 
   /** Ends the measurement. */
@@ -136,7 +147,7 @@ export class FlowMeter {
     const names = opened.interfaces.map(({ name }) => name);
     this.running = {
       ...{ id, names, timer, rings: new MergedRings(opened.rings) },
-      ...{ every: 1, window: new FlowWindow(), last: null },
+      ...{ every: 1, seen: 0, lost: 0, window: new FlowWindow(), last: null },
     };
   }
 
@@ -148,22 +159,29 @@ export class FlowMeter {
       void this.end();
       return;
     }
-    let read = 0;
-    running.rings.read(Number.POSITIVE_INFINITY, (record) => {
-      running.window.add(record);
-      return ++read < 20 * MANY;
+    const { rings, window } = running;
+    const { seen, lost } = rings;
+    // What comes from now on is for the next look: threads that are busy must not keep this one here.
+    rings.read(timeNow(), (record) => {
+      window.add(record);
+      return true;
     });
-    this.adapt(running, read);
-    const { window } = running;
+    const found = seen - running.seen;
+    window.found += found;
+    window.lost += lost - running.lost;
+    running.seen = seen;
+    running.lost = lost;
+    this.adapt(running, found);
     if (now - window.begunAt < WINDOW_MS) return;
     window.seconds = (now - window.begunAt) / 1000;
     running.last = window;
     running.window = new FlowWindow();
   }
 
-  private adapt(running: Running, read: number): void {
+  /** @param found packets since the last look that were wanted, with those that found no room in the ring */
+  private adapt(running: Running, found: number): void {
     const { every } = running;
-    const factor = read > MANY ? 2 ** Math.ceil(Math.log2(read / MANY)) : read < FEW ? 1 / 2 : 1;
+    const factor = found > MANY ? 2 ** Math.ceil(Math.log2(found / MANY)) : found < FEW ? 1 / 2 : 1;
     const next = Math.min(Math.max(Math.round(every * factor), 1), MAX_EVERY);
     if (next === every) return;
     running.every = next;
