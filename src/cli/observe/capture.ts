@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { messageOf } from '../../../drivers/log/message-of.js';
+import type { CaptureSummary } from '../../../observe/capture/session.js';
 import { CaptureStream } from '../../../observe/control/capture-stream.js';
 import { findProcesses, hasAnswered, problemsOf } from '../../../observe/control/client.js';
 import type { ControlFile } from '../../../observe/control/files.js';
@@ -79,26 +80,35 @@ async function opened(output: string): Promise<Writable> {
  * Writes all that comes.
  * @returns what the stream returns; undefined when the reader of stdout has gone
  */
-async function written(stream: CaptureStream, file: Writable, output: string) {
-  let fault: Error | null = null;
-  let failed = (): void => {};
-  const failure = new Promise<void>((resolve) => {
-    failed = resolve;
-  });
-  file.on('error', (error) => {
-    fault ??= error;
-    failed();
-  });
+async function written(
+  stream: CaptureStream,
+  file: Writable,
+  output: string,
+): Promise<CaptureSummary | null | undefined> {
   const isStdout = file === process.stdout;
-  if (isStdout) void outputEnd.then(failed);
+  let fault: Error | null = null;
+  let isGone = false;
+  /** Ends the wait for the piece that is being written. One at a time: a capture may have millions of pieces. */
+  let giveUp = (): void => {};
+  const failed = (error: Error | null): void => {
+    fault ??= error;
+    isGone = true;
+    giveUp();
+  };
+  file.on('error', failed);
+  if (isStdout) void outputEnd.then(() => failed(null));
   const gone = Symbol('gone');
   try {
     const summary = await stream.read(async (piece) => {
-      const isRead = new Promise<void>((resolve) => file.write(piece, () => resolve()));
-      await Promise.race([isRead, failure.then(() => Promise.reject(gone))]);
+      await new Promise<void>((resolve) => {
+        giveUp = resolve;
+        if (isGone) resolve();
+        else file.write(piece, () => resolve());
+      });
+      if (isGone) throw gone;
     });
     if (!isStdout) await new Promise<void>((resolve) => file.end(resolve));
-    if (fault === null) return summary;
+    if (!isGone) return summary;
   } catch (error) {
     if (error !== gone) throw error;
   }

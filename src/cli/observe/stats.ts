@@ -1,12 +1,11 @@
 /** `tspmd stats`: the counters of running processes, once or every few seconds. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { renderStats, type SwitchStats } from '../../../bess/stats.js';
 import { askStats, findProcesses, hasAnswered, problemsOf } from '../../../observe/control/client.js';
 import type { ControlFile } from '../../../observe/control/files.js';
 import type { ProcessStats, RunningProcess } from '../../../observe/control/process-info.js';
 import { timeText } from '../../../observe/page/browser/model/format.js';
 import { print, warn } from '../output/lines.js';
-import { outputEnd } from '../output/output-end.js';
+import { pause } from '../output/output-end.js';
 import { type Period, periodOf } from './period.js';
 import type { PortSnapshot } from './port-snapshot.js';
 import { portText } from './port-text.js';
@@ -41,8 +40,7 @@ async function watch(first: readonly AnsweredStats[], seconds: number, options: 
   const isOneOfSeveral = first.length > 1;
   let left: readonly ControlFile[] = first;
   while (left.length > 0) {
-    const hasReader = await Promise.race([sleep(1000 * seconds, true), outputEnd.then(() => false)]);
-    if (!hasReader) return;
+    if (!(await pause(1000 * seconds))) return;
     const answers = await askStats(left);
     for (const line of problemsOf(answers)) warn(line);
     // A process that did not answer is asked again; one that has ended is not.

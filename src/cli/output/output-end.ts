@@ -3,11 +3,23 @@
  * instead.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
+
 let outputEnded: () => void = () => {};
 /** Resolves when the reader has closed the output. */
 export const outputEnd = new Promise<void>((resolve) => {
   outputEnded = resolve;
 });
+
+const ended = new AbortController();
+void outputEnd.then(() => ended.abort());
+
+/** Waits. Returns false, at once, when the reader has closed the output. */
+export async function pause(ms: number): Promise<boolean> {
+  // Without a promise of its own that waits for the end: a command may pause for weeks.
+  await sleep(ms, undefined, { signal: ended.signal }).catch(() => {});
+  return !ended.signal.aborted;
+}
 
 /**
  * Handles errors of stdout and stderr. After the reader has closed one, {@link outputEnd} resolves, and the command can

@@ -1,8 +1,7 @@
 /** `tspmd top`: a live view of running processes, full-screen on a terminal, otherwise as lines. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { TopSort } from '../arguments.js';
 import { outputRead, print } from '../output/lines.js';
-import { outputEnd } from '../output/output-end.js';
+import { pause } from '../output/output-end.js';
 import { Live } from './live.js';
 import { describe, processSection, type Section, sectionsOf } from './sections.js';
 import { isFullTerminal } from './terminal.js';
@@ -57,8 +56,7 @@ async function printBlocks(word: string | undefined, { interval, sort, count = I
   // Rates need two readings.
   await watcher.tick(interest);
   for (let block = 0; block < count; block++) {
-    const hasReader = await Promise.race([sleep(1000 * interval, true), outputEnd.then(() => false)]);
-    if (!hasReader) return;
+    if (!(await pause(1000 * interval))) return;
     await watcher.tick(interest);
     print(blockOf(watcher.processes, view));
     watcher.forget(null);
