@@ -81,6 +81,8 @@ export class Client {
     if (this.text !== '') socket.unshift(this.text);
     socket.setTimeout(0);
     await run(socket);
+    // A client that does not read the end does not keep its place.
+    socket.setTimeout(SILENT_MS);
     socket.end();
   }
 

@@ -58,6 +58,8 @@ export class Observer {
   private hasSocket = false;
   private readonly exited: Promise<unknown>;
   private closing: Promise<void> | null = null;
+  /** Captures that the thread has begun and not ended. */
+  private readonly captures = new Set<unknown>();
 
   private constructor(
     private readonly worker: Worker,
@@ -66,6 +68,10 @@ export class Observer {
     private readonly answerers: Answerers,
   ) {
     this.exited = new Promise((resolve) => worker.once('exit', resolve));
+    // Nobody reads what they copy any more.
+    worker.once('exit', () => {
+      for (const id of this.captures) void this.answerers.closeCapture?.({ id });
+    });
     worker.on('message', (message: FromObserver) => {
       if (message.type === 'ask') void this.answer(message, timeNow());
     });
@@ -131,6 +137,8 @@ export class Observer {
 
   private async answer({ id, what, args }: FromObserver & { type: 'ask' }, seenAt: number): Promise<void> {
     const about = { type: 'answer', id, seenAt } as const;
+    if (what === 'openCapture') this.captures.add(args.id);
+    else if (what === 'closeCapture') this.captures.delete(args.id);
     try {
       this.tell({ ...about, value: await this.answerers[what](args) });
     } catch (error) {

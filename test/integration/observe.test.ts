@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
 import { command, describeWith, root } from '../support/requirements.js';
@@ -303,6 +304,29 @@ describe('an observer', () => {
     await again.exited;
     expect(again.output).toMatch(/says: it cannot answer 'stats': .*could not be cloned/);
     expect(await output('stats', String(process.pid), '--json')).toContain('"counters":{"x":1}');
+    await observer.close();
+  });
+
+  it('that fails leaves no capture in the threads with the packets', LIMIT, async () => {
+    const { Observer } = await load();
+    const closed: unknown[] = [];
+    const answerers = {
+      stats: () => ({}),
+      openCapture: () => ({ rings: [], interfaces: [{ name: 'port0', description: '' }], reasons: [] }),
+      closeCapture: ({ id }: { readonly id?: unknown }) => void closed.push(id),
+    };
+    const observer = await Observer.start(INFO, answerers, { folders: [directory], onFault: () => {} });
+    const first = start('capture', String(process.pid), '--output', join(directory, 'first.pcapng'));
+    await first.waitFor(/capturing packets of/);
+    const second = start('capture', String(process.pid), '--output', join(directory, 'second.pcapng'));
+    await second.waitFor(/capturing packets of/);
+    first.signal('SIGINT');
+    await first.exited;
+    expect(closed).toEqual([1]);
+    await (observer as unknown as { worker: Worker }).worker.terminate();
+    await until('the other one is closed', () => closed.length === 2);
+    expect(closed).toEqual([1, 2]);
+    expect((await second.exited).code).toBe(0);
     await observer.close();
   });
 

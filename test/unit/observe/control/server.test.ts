@@ -1,12 +1,12 @@
 /** The control socket of a process, and how it bounds those who ask. */
 import { existsSync, linkSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { controlPath } from '../../../../observe/control/files.js';
 import { MAX_REQUEST, parseRequest, type Request, RequestError } from '../../../../observe/control/requests.js';
-import { ControlServer } from '../../../../observe/control/server.js';
+import { ControlServer, Stream } from '../../../../observe/control/server.js';
 import { Throttle } from '../../../../observe/control/throttle.js';
 
 let folder: string;
@@ -33,6 +33,7 @@ async function open(): Promise<void> {
   asked = [];
   server = await ControlServer.open(path, [folder], async (request) => {
     asked.push(request);
+    if (request.command === 'stream') return new Stream({}, async () => {});
     if (request.command === 'no') throw new RequestError('no such thing');
     return { is: request.command };
   });
@@ -149,6 +150,14 @@ describe('whoever asks', () => {
     // Others wait their turn, and get it.
     expect(await lines('{"command":"y"}\n', 1)).toEqual(['{"ok":true,"result":{"is":"y"}}']);
     expect(asked.length).toBeLessThan(1000);
+  });
+
+  it('that was answered by a stream leaves a connection that ends when nobody reads', async () => {
+    const limits = vi.spyOn(Socket.prototype, 'setTimeout');
+    await open();
+    expect(await lines('{"command":"stream"}\n', 1)).toEqual(['{"ok":true,"result":{}}']);
+    expect(limits.mock.calls.map(([ms]) => ms)).toEqual([30_000, 0, 30_000]);
+    limits.mockRestore();
   });
 
   it('on too many connections at once is turned away', async () => {
