@@ -2,16 +2,16 @@
  * A ring of records of any length, from one writer to one reader, in a SharedArrayBuffer of its own: copies of packets for
  * those who capture. A record that finds no room is lost and counted: the writer never waits.
  *
- * Memory: 256 bytes of control words, then the records. Positions run freely through 32 bits. A record does not wrap: one
+ * Memory: 384 bytes of control words, then the records. Positions run freely through 32 bits. A record does not wrap: one
  * that would begins at the front again, and leaves a mark where it would have begun.
  */
 
 /** Distance in bytes between words that different threads write: two cache lines. */
 const LINE_BYTES = 128;
-const CONTROL_BYTES = 2 * LINE_BYTES;
-// Written by the reader, in words:
+const CONTROL_BYTES = 3 * LINE_BYTES;
+// Written by the reader, in words. The writer reads the second one per burst, and the reader writes the first one per record.
 const HEAD = 0;
-const EVERY = 1;
+const EVERY = (2 * LINE_BYTES) / 4;
 // Written by the writer: the tail in words, the others in numbers of 8 bytes.
 const TAIL = LINE_BYTES / 4;
 const LOST = LINE_BYTES / 8 + 1;

@@ -11,7 +11,7 @@ import {
   NO_REASON,
   whereOf,
 } from '../../observe/capture/sink.js';
-import { type BufferGeometry, bufferStart, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import { type BufferGeometry, bufferStart, FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import { CHAIN, ENTRY_SHIFT, LAST, LENGTH, NEXT, type PacketTable, START, TOTAL } from '../../rings/packet-table.js';
 import { L2 } from '../counters.js';
 import { ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD } from '../wire/ethernet.js';
@@ -64,20 +64,31 @@ export class CapturePoint extends CaptureSinks {
    * @param length bytes of the packet in its first buffer
    */
   droppedPacket(handle: number, length: number, counter: number): void {
-    const at = this.startOf(handle) + FRAME_OFFSET;
-    this.memory.u8.fill(0, at, at + ETH_HEADER_BYTES);
-    this.memory.u16[(at + ETH_HEADER_BYTES - 2) >>> 1] = ETHERTYPE_IPV4_WORD;
+    this.blankHeader(this.startOf(handle) + FRAME_OFFSET);
     this.dropped(DIRECTION_OUT, handle, length + ETH_HEADER_BYTES, counter);
   }
 
-  /** As {@link droppedPacket}, for a buffer as a stack has filled it: its length may be anything. */
-  droppedBuffer({ handle, offset, length }: PacketBuffer, counter: number): void {
-    const { shift } = this.geometry;
-    const before = offset - this.startOf(handle) - FRAME_OFFSET;
-    // Written in this way so that NaN is nothing, too.
-    const bytes = length > 0 ? Math.min(Math.trunc(length), frameCapacity(shift) - before) : 0;
-    if (before === 0) this.dropped(DIRECTION_OUT, handle, bytes, counter);
-    else this.droppedPacket(handle, bytes, counter);
+  /** A packet to send is dropped as a stack has filled its buffers: their lengths may be anything. */
+  droppedBuffer(packet: PacketBuffer, counter: number): void {
+    const { memory } = this;
+    const at = this.startOf(packet.handle) + FRAME_OFFSET;
+    const before = packet.offset - at;
+    if (before > 0) this.blankHeader(at);
+    const first = before + bytesIn(packet);
+    let total = first;
+    for (let part = packet.next; part !== null; part = part.next) total += bytesIn(part);
+    for (const sink of this.all) {
+      if (!sink.takesDrop(DIRECTION_OUT)) continue;
+      if (!sink.begin(memory.u8, at, first, total, whereOf(DIRECTION_OUT, INTERFACE), counter)) continue;
+      sink.add(memory, at, first);
+      for (let part = packet.next; part !== null; part = part.next) sink.add(memory, part.offset, bytesIn(part));
+      sink.publish();
+    }
+  }
+
+  private blankHeader(at: number): void {
+    this.memory.u8.fill(0, at, at + ETH_HEADER_BYTES);
+    this.memory.u16[(at + ETH_HEADER_BYTES - 2) >>> 1] = ETHERTYPE_IPV4_WORD;
   }
 
   private burst(direction: number, handles: Uint32Array, lengths: Uint32Array, from: number, end: number): void {
@@ -121,6 +132,10 @@ export class CapturePoint extends CaptureSinks {
     return base + bufferStart(handle, shift);
   }
 }
+
+/** Bytes that a buffer can have of those that a stack says. Written in this way so that NaN is nothing, too. */
+const bytesIn = ({ length, capacity }: PacketBuffer): number =>
+  length > 0 ? Math.min(Math.trunc(length), capacity) : 0;
 
 /** For loops that nobody captures from, such as those of tests. */
 export const NO_CAPTURE = new CapturePoint(NO_MEMORY, { count: 1, shift: 0, base: 0 }, null);

@@ -6,7 +6,7 @@ import type { CoreStatus, Port, PortStatus, ThreadStatus, WorkerStatus } from '.
 type SomeCounters = Partial<PortCounters>;
 
 /** Names of counters of packets that were lost. */
-const IS_DROP = /(^|_)(drop(ped)?|lost)(_|$)/;
+export const IS_DROP = /(^|_)(drop(ped)?|lost)(_|$)/;
 
 /** Returns how many packets were dropped, by reason, without zeros. */
 export function dropCounts(now: SomeCounters, before: SomeCounters = {}): Record<string, number> {

@@ -227,7 +227,7 @@ export function dropTable({ reading, before, seconds }: Rates, choice: Choice | 
   const rows = Object.entries(now).map(([reason, total]) => ({
     reason,
     total,
-    perSecond: perSecond(total, then[reason] ?? 0, seconds),
+    perSecond: perSecond(total, Object.hasOwn(then, reason) ? then[reason] : 0, seconds),
   }));
   return {
     title: 'Drops',
@@ -265,20 +265,20 @@ export function dropTable({ reading, before, seconds }: Rates, choice: Choice | 
         width: 12,
         grows: true,
         keep: 0,
-        cell: ({ reason }) => ({ text: meaningOf(reason) ?? SWITCH_MEANING[reason] ?? '', tone: 'dim' }),
+        cell: ({ reason }) => ({ text: meaningOf(reason) ?? SWITCH_MEANING.get(reason) ?? '', tone: 'dim' }),
       },
     ],
   };
 }
 
-const SWITCH_MEANING: Readonly<Record<string, string>> = {
-  peer_full: 'the peer takes packets more slowly than they come',
-  no_peer: 'no peer is connected to the port',
-  interface_down: "the kernel's interface is down or deleted",
-  unknown_destination: 'L2Forward has no entry for the MAC address',
-  unconnected_gate: 'the script leads them to a gate without a module',
-  sink: 'the script discards them',
-};
+const SWITCH_MEANING: ReadonlyMap<string, string> = new Map([
+  ['peer_full', 'the peer takes packets more slowly than they come'],
+  ['no_peer', 'no peer is connected to the port'],
+  ['interface_down', "the kernel's interface is down or deleted"],
+  ['unknown_destination', 'L2Forward has no entry for the MAC address'],
+  ['unconnected_gate', 'the script leads them to a gate without a module'],
+  ['sink', 'the script discards them'],
+]);
 
 export function gateTable({ gates }: Rates, slots: number): Table<GateRate> {
   return {

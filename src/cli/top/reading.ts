@@ -3,6 +3,7 @@
  * wrong one counts as 0 or as nothing, lists have bounds, and names are cleaned.
  */
 import type { ProcessStats, RunningProcess } from '../../../observe/control/process-info.js';
+import { IS_DROP } from '../output/rates.js';
 import { clean } from './text.js';
 
 /** What went one way through a port, ever. */
@@ -61,15 +62,17 @@ export interface Reading {
 
 /** More than any process has of one thing. */
 const MAX_ITEMS = 300;
-/** Names of counters of packets that were lost. */
-const IS_DROP = /(^|_)(drop(ped)?|lost)(_|$)/;
 /** Counters of a switch's device for received packets that it dropped (bess/ports/port.ts). */
 const IS_RECEIVED_DROP = /^in_(bad|too)/;
 /** The switch's reasons in the words of its metrics. */
-const SWITCH_REASONS: Readonly<Record<string, string>> = {
-  ...{ full: 'peer_full', noPeer: 'no_peer', interfaceDown: 'interface_down' },
-  ...{ unknownDestination: 'unknown_destination', deadend: 'unconnected_gate', sink: 'sink' },
-};
+const SWITCH_REASONS: ReadonlyMap<string, string> = new Map([
+  ['full', 'peer_full'],
+  ['noPeer', 'no_peer'],
+  ['interfaceDown', 'interface_down'],
+  ['unknownDestination', 'unknown_destination'],
+  ['deadend', 'unconnected_gate'],
+  ['sink', 'sink'],
+]);
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -149,7 +152,7 @@ function readSwitch(process: RunningProcess, stats: Fields): Reading {
   const { dropped, received, forwarded } = fieldsOf(stats.summary);
   const reasons = countsOf(dropped, (name) => name !== 'total');
   const drops: Record<string, number> = {};
-  for (const [name, count] of Object.entries(reasons)) drops[SWITCH_REASONS[name] ?? name] = count;
+  for (const [name, count] of Object.entries(reasons)) drops[SWITCH_REASONS.get(name) ?? name] = count;
   const ports = entriesOf(stats.ports).map(([name, port]) => readSwitchPort(name, fieldsOf(port)));
   // The summary begins behind the devices.
   for (const port of ports)

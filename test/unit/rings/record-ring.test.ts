@@ -75,12 +75,12 @@ describe('a ring of records', () => {
 
   it('goes on at the front when a record does not fit before the end', () => {
     const { writer, reader, ring } = open(BYTES - 64);
-    const mark = new Int32Array(ring, 256 + BYTES - 64, 1);
+    const mark = new Int32Array(ring, 384 + BYTES - 64, 1);
     expect(write(writer, 1, 100)).toBe(true);
     writer.publish();
     expect(mark[0]).toBe(-1);
     expectNext(reader, 1, 100);
-    expect(reader.at).toBe(256 + HEADER);
+    expect(reader.at).toBe(384 + HEADER);
     reader.release();
     // The room before the end is free again, too: the ring takes all that it can hold.
     const records = Math.floor((BYTES - 136) / 136);
@@ -92,10 +92,10 @@ describe('a ring of records', () => {
     expect([write(writer, 1, 100), write(writer, 2, 100)]).toEqual([true, true]);
     writer.publish();
     expectNext(reader, 1, 100);
-    expect(reader.at).toBe(256 + BYTES - 136 + HEADER);
+    expect(reader.at).toBe(384 + BYTES - 136 + HEADER);
     reader.release();
     expectNext(reader, 2, 100);
-    expect(reader.at).toBe(256 + HEADER);
+    expect(reader.at).toBe(384 + HEADER);
   });
 
   it('takes exactly as much as it has room for, and counts what it loses', () => {
@@ -206,6 +206,6 @@ describe('a ring of records', () => {
     for (const bytes of [0, -1, Number.NaN, 2 ** 18, 2 ** 19 + 8, 2 ** 31]) {
       expect(() => makeRecordRing(bytes)).toThrow(`record ring of ${bytes} bytes: it must be a power of two`);
     }
-    expect(makeRecordRing(2 ** 20).byteLength).toBe(2 ** 20 + 256);
+    expect(makeRecordRing(2 ** 20).byteLength).toBe(2 ** 20 + 384);
   });
 });

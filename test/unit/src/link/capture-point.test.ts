@@ -289,6 +289,23 @@ describe('packets in several buffers', () => {
     expectNoBufferLost(t);
   });
 
+  it('are one packet when the layer refuses what a stack has made of them', () => {
+    const t = makeCore({}, { offloads: OFFLOADS });
+    const capture = begin(t.core.capture, { drops: true });
+    t.device.inject(ethernet(ipv4(payload, { source: '10.0.0.7' })), { parts: [100, 301] });
+    t.core.getRxCount();
+    const buffer = t.core.getBufferRx()!;
+    expect(buffer.next).not.toBe(null);
+    const packet = ipv4(payload, { source: OUR_IP, destination: PEER_IP });
+    packet[0] = 0x65;
+    buffer.bytes.set(packet.slice(0, 20));
+    t.core.addBufferToRing(buffer);
+    const [found] = capture.take();
+    expect([nameOf(found!), found!.length]).toEqual(['tx_drop_version', packet.length + 14]);
+    expect(found!.bytes).toEqual([...Array<number>(12).fill(0), 8, 0, ...packet]);
+    expectNoBufferLost(t);
+  });
+
   it('are one packet when they are dropped with the link, or for their neighbour', () => {
     const t = makeCore({}, { offloads: OFFLOADS });
     const capture = begin(t.core.capture, { drops: true });
