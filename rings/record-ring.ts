@@ -66,12 +66,14 @@ abstract class RecordRingEnd {
 
 export class RecordWriter extends RecordRingEnd {
   private tail: number;
+  /** The tail that the reader sees. */
+  private shown: number;
   private headSeen: number;
 
   /** @param origin what the times of the records count from, in ms since 1970 */
   constructor(buffer: SharedArrayBuffer, origin: number) {
     super(buffer);
-    this.tail = Atomics.load(this.words, TAIL);
+    this.tail = this.shown = Atomics.load(this.words, TAIL);
     this.headSeen = Atomics.load(this.words, HEAD);
     this.numbers[ORIGIN] = origin;
   }
@@ -126,6 +128,8 @@ export class RecordWriter extends RecordRingEnd {
 
   /** Shows all records until now to the reader. */
   publish(): void {
+    if (this.shown === this.tail) return;
+    this.shown = this.tail;
     Atomics.store(this.words, TAIL, this.tail);
   }
 }

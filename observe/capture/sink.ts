@@ -57,6 +57,9 @@ const MAX_FRAME = 65_600;
  */
 const spacing = (every: number): number => (every === 1 ? 1 : 1 + Math.floor(Math.random() * (2 * every - 1)));
 
+/** A look at the clock costs as much as the filter of a packet: {@link CaptureSink.time}. */
+const NOT_YET = -1;
+
 export class CaptureSink {
   readonly id: number;
   readonly drops: boolean;
@@ -68,7 +71,8 @@ export class CaptureSink {
   /** Bursts until the next one that is copied. */
   private skip = 0;
   private every = 1;
-  private time = 0;
+  /** When the burst came; {@link NOT_YET}: nobody has looked at the clock, because no packet was wanted yet. */
+  private time = NOT_YET;
   /** Where the next bytes of the packet go; {@link left}: how many of them are still wanted. */
   private to = 0;
   private left = 0;
@@ -84,7 +88,7 @@ export class CaptureSink {
     this.writer = new RecordWriter(ring, performance.timeOrigin);
   }
 
-  /** Whether it wants a burst of packets of this direction. To be called once per burst; notes the time. */
+  /** Whether it wants a burst of packets of this direction. To be called once per burst. */
   takesBurst(direction: number): boolean {
     if (this.drops || (this.directions & direction) === 0) return false;
     const { every } = this.writer;
@@ -94,14 +98,14 @@ export class CaptureSink {
     }
     if (--this.skip > 0) return false;
     this.skip = spacing(every);
-    this.time = performance.now();
+    this.time = NOT_YET;
     return true;
   }
 
-  /** Whether it wants dropped packets of this direction. Notes the time. */
+  /** Whether it wants dropped packets of this direction. */
   takesDrop(direction: number): boolean {
     if (!this.drops || (this.directions & direction) === 0) return false;
-    this.time = performance.now();
+    this.time = NOT_YET;
     return true;
   }
 
@@ -116,6 +120,7 @@ export class CaptureSink {
     if (!this.match(u8, at, length)) return false;
     const { writer } = this;
     writer.see();
+    if (this.time === NOT_YET) this.time = performance.now();
     const kept = Math.min(total, this.snaplen);
     const tag = where | (this.every << EVERY_SHIFT);
     const to = writer.reserve(tag, reason, total, this.time, kept, at);

@@ -109,7 +109,7 @@ export abstract class BaseCore implements Core, SendingCore {
     this.hasOffloads = parts.hasOffloads;
     this.chains = new Chains(this.buffers, sink.table, geometry, this.layer);
     this.offloadSender = new OffloadSender(this, this.chains, sink.pool);
-    this.capture = new CapturePoint(memory, geometry, sink.table);
+    this.capture = new CapturePoint(memory, geometry, parts.hasOffloads ? sink.table : null);
     this.tx = new TxBurst(sink, parts.counters, this.capture);
     this.txFetcher = new TxFetcher(memory, parts.pool, this.layer);
     this.sleeper = new Sleeper(parts.wakeSource, this, parts.clock);

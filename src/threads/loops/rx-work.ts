@@ -90,7 +90,7 @@ export class RxWork implements Work {
     const arpQueue = new TxQueue(memory, pool, packets, interconnect.rxWorkersTxQueue(), interconnect.txDoorbell());
     this.arpBurst = new TxBurst(arpQueue, counters);
     const neighbours = interconnect.neighbourTable();
-    const capture = new CapturePoint(memory, pool.geometry, packets);
+    const capture = new CapturePoint(memory, pool.geometry, device.offloads === 0 ? null : packets);
     this.capture = capture;
     const { shift } = pool.geometry;
     const options = { ...config, ...around, ...(config.isDhcp ? { dhcp: around } : {}) };
