@@ -1,4 +1,5 @@
 /** The captures of a process: how they begin and end, and that each is ended in the threads with the packets, once. */
+import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CaptureLab, readAll, requestFor } from '../../../support/observe/capture-lab.js';
 import { until } from '../../../support/until.js';
@@ -129,6 +130,14 @@ describe('a capture', () => {
   });
 });
 
+/** The first line that comes back; empty when the connection ends before. */
+function replyTo(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    socket.setEncoding('utf8').once('data', (text: string) => resolve(text));
+    socket.once('close', () => resolve(''));
+  });
+}
+
 describe('a reader that is too slow', () => {
   it('loses copies, which are counted, and nothing grows', async () => {
     const stream = await lab.open();
@@ -197,6 +206,16 @@ describe('the captures of a process', () => {
     await expect(captures.begin(requestFor())).rejects.toThrow('4 captures of this process run already');
     answer();
     expect((await Promise.all(asked)).length).toBe(4);
+  });
+
+  it('asked for a hundred at a time are four; all others are told so or turned away', async () => {
+    const replies = await Promise.all(upTo(100).map(() => replyTo(lab.raw(LINE))));
+    expect(replies.filter((reply) => reply.startsWith('{"ok":true')).length).toBe(4);
+    const refused = replies.filter((reply) => reply.includes('4 captures of this process run already'));
+    // The control socket takes 64 connections.
+    expect(refused.length).toBe(60);
+    expect(replies.filter((reply) => reply === '').length).toBe(36);
+    expect(lab.opened.length).toBe(4);
   });
 
   it('that are read here do not count', async () => {
