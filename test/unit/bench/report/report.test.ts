@@ -79,7 +79,7 @@ describe('npm run bench', () => {
   it.each([
     [
       ['nope'],
-      "no benchmark 'nope'; there are: lines, rings, rss, driver, pipeline, switch, latency, kernel, tcp, http, offload, gc, vm, tcp-vm, all",
+      "no benchmark 'nope'; there are: lines, rings, rss, driver, pipeline, switch, latency, kernel, tcp, http, offload, observe, gc, vm, tcp-vm, all",
     ],
     [['soak'], "the benchmark 'soak' is called 'gc' now"],
     [[], "missing required argument 'name'"],
