@@ -126,9 +126,9 @@ describeWith('npm run bench -- offload', [ovs, testpmd], () => {
 
 describe('npm run bench -- observe', () => {
   it('measures a server with somebody who looks, and with nobody', LIMIT, async () => {
-    const { rows } = await bench('observe', '^udp-echo/top$');
+    const { rows } = await bench('observe', '^udp-echo/metrics$');
     expect(rows).toMatchObject([
-      { name: 'udp-echo/top', ours: figure('requests/s'), peers: { unobserved: figure('requests/s') } },
+      { name: 'udp-echo/metrics', ours: figure('requests/s'), peers: { unobserved: figure('requests/s') } },
     ]);
   });
 });

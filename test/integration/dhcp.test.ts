@@ -19,7 +19,7 @@ const server = require('node:http').createServer((request, response) => {
   lookup('kernel', { family: 4 }, (error, address) => response.end(error ? error.code : address));
   if (request.url === '/end') server.close();
 });
-server.listen(80);
+server.listen(80, () => console.log('listening'));
 `;
 
 /** Options of dnsmasq, which serves a range of 10.0.0.0/24 and nothing else. */
@@ -101,6 +101,7 @@ describeWith(
         await child.waitFor(
           /^tspmd: lease: 10\.0\.0\.50\/24 from 10\.0\.0\.9 for .*\ntspmd: offloads: .*\ntspmd: 10\.0\.0\.50\/24 at .*sockets use/m,
         );
+        await child.waitFor(/^listening$/m);
         expect(await page('10.0.0.50')).toBe('10.0.0.9');
         expect((await lab.run(20, 'curl', '-sS', '--max-time', '15', 'http://10.0.0.50/end')).stdout).toBe('10.0.0.9');
         expect((await child.exited).code).toBe(0);

@@ -80,11 +80,13 @@ describeWith('on a full disk', [root, command('unshare')], () => {
     await expectOneLine(child, /^tspmd: .*forward_n\.bess:\d+:\d+: .*bind .*vhost1\.sock.*ENOSPC/);
   });
 
-  it('the switch cannot make its control socket, says so, and removes the others', async () => {
+  it('the switch goes on without its control socket, and says so', async () => {
     const full = join(directory.path, 'run');
     mkdirSync(full);
     const child = onFullDisk(full, switchArgs(2), { XDG_RUNTIME_DIR: full });
-    await expectOneLine(child, /^tspmd: control socket .*tspmd-switch-\d+\.sock: .*ENOSPC/);
+    await child.waitFor(/^ready/m);
+    expect(child.output).toMatch(/^tspmd: control socket .*: .*ENOSPC.*; tspmd list and tspmd stats do not find this/m);
+    await child.stop();
     expect(readdirSync(directory.path)).toEqual(['run']);
   });
 
