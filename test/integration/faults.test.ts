@@ -79,7 +79,7 @@ describeWith('two endpoints go on with each other beside one that', [command('py
 
 describe.each(ALL_MODES)('%s: two endpoints lose nothing beside a neighbour that', (mode) => {
   /** 3000 invented addresses to each endpoint in the first second, and 1000 in each of the others. */
-  const WINDOW_MS = 3000;
+  const WINDOW_MS = 2000;
 
   it.each(ADDRESS_INVENTORS)('%s', LIMIT, async (kind) => {
     const isolation = await IsolationTestbed.open(mode);
