@@ -1,6 +1,7 @@
 /** `tspmd switch FILE`: runs a script until a signal stops the switch. */
 import { basename } from 'node:path';
 import { tellOut } from '../drivers/log/event-log.js';
+import type { EventSink } from '../drivers/log/events.js';
 import { tellServed } from '../observe/http/address.js';
 import { type OpenSwitchOptions, openSwitch, type RunningSwitch } from './open-switch.js';
 import { renderStats } from './stats.js';
@@ -13,23 +14,24 @@ import { renderStats } from './stats.js';
  * Rejects with a SwitchError of one line if the script is wrong, or if an error stops the switch.
  */
 export async function runSwitch(options: OpenSwitchOptions): Promise<void> {
+  const tell: EventSink = options.print ?? tellOut;
   const opened = await openSwitch({ ...options, control: true });
   const printTable = (): void => {
     const counters = opened.stats();
-    tellOut(renderStats(counters), { event: 'counters', counters });
+    tell(renderStats(counters), { event: 'counters', counters });
   };
   process.on('SIGUSR1', printTable);
   try {
-    tellServed(options, opened.metricsPort, tellOut);
-    tellReady(opened);
+    tellServed(options, opened.metricsPort, tell);
+    tellReady(opened, tell);
     await opened.closed;
   } finally {
     process.off('SIGUSR1', printTable);
   }
 }
 
-function tellReady({ ports: { length: ports }, modules, script }: RunningSwitch): void {
+function tellReady({ ports: { length: ports }, modules, script }: RunningSwitch, tell: EventSink): void {
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
   const line = `ready: ${count(ports, 'port')}, ${count(modules, 'module')}, ${basename(script)}`;
-  tellOut(line, { event: 'ready', kind: 'switch', ports, modules, script });
+  tell(line, { event: 'ready', kind: 'switch', ports, modules, script });
 }
