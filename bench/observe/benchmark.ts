@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Child } from '../../scripts/child.js';
 import { PAGE } from '../../src/apps/http/answers.js';
 import { BenchProcess } from '../common/bench-process.js';
@@ -16,7 +17,7 @@ import { alternate, timing } from '../common/windows.js';
 import type { LoadRun } from '../http/setup.js';
 import { CLIENT, type Run, SERVER, type Setup } from '../kernel/setup.js';
 import { figure, type Row, row } from '../report/report.js';
-import { controlOf, WATCHES, type Watch } from './watchers.js';
+import { controlOf, WATCHERS, type Watch } from './watchers.js';
 
 const PEER = 'unobserved';
 /** Everybody looks once per second: each window has a look. */
@@ -88,13 +89,14 @@ interface Spec {
   readonly name: string;
   readonly open: Open;
   readonly watch: Watch;
+  readonly leavesMs: number;
 }
 
 const SPECS: readonly Spec[] = Object.entries(SERVERS).flatMap(([server, open]) =>
-  Object.entries(WATCHES).map(([way, watch]) => ({ name: `${server}/${way}`, open, watch })),
+  Object.entries(WATCHERS).map(([way, watcher]) => ({ name: `${server}/${way}`, open, ...watcher })),
 );
 
-async function measure({ name, open, watch }: Spec, plan: Plan): Promise<Row> {
+async function measure({ name, open, watch, leavesMs }: Spec, plan: Plan): Promise<Row> {
   const { windows, warmUp } = timing(plan.isQuick);
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
   const guard = await NoiseGuard.begin();
@@ -115,12 +117,12 @@ async function measure({ name, open, watch }: Spec, plan: Plan): Promise<Row> {
     // V8 compiles what only a look calls, too.
     await loaded.measure(warmUp);
     await watched(() => loaded.measure(warmUp));
-    const [observed, alone] = await alternate(
-      [watched, (work: () => Promise<number>) => work()],
-      windows,
-      plan,
-      (way) => way(window),
-    );
+    const ways = [watched, (work: () => Promise<number>) => work()];
+    const [observed, alone] = await alternate(ways, windows, plan, async (way) => {
+      // Before both, because a machine that has rested is faster.
+      await sleep(leavesMs);
+      return way(window);
+    });
     const [ours, theirs] = [
       figure(observed.map(Math.round), 'requests/s'),
       figure(alone.map(Math.round), 'requests/s'),

@@ -1,5 +1,4 @@
 /** Who looks into a process while it is measured: each as a person's command, or Prometheus, would. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CaptureStream } from '../../observe/control/capture-stream.js';
 import { ask, findProcesses, hasAnswered } from '../../observe/control/client.js';
 import type { ControlFile } from '../../observe/control/files.js';
@@ -37,19 +36,13 @@ const ASKED = [{ command: 'stats' }, { command: 'flows', limit: 50 }, { command:
 const MAX_ANSWER = 1 << 24;
 const isAnything = (value: unknown): value is unknown => value !== undefined;
 
-const looked: Watch = async (file) => {
-  const end = everySecond(async () => {
+const looked: Watch = async (file) =>
+  everySecond(async () => {
     for (const request of ASKED) {
       const answer = await ask(file, request, MAX_ANSWER, isAnything);
       if (answer === null || !hasAnswered(answer)) throw new Error(`no answer to ${request.command}`);
     }
   });
-  return async () => {
-    await end();
-    // Flows are measured for a while after the last question: nobody must look in the next window.
-    await sleep(FLOWS_END_MS);
-  };
-};
 
 const captured =
   (request: object): Watch =>
@@ -62,12 +55,19 @@ const captured =
     };
   };
 
+/** Who looks, and how long the process goes on working for him afterwards, in ms. */
+interface Watcher {
+  readonly watch: Watch;
+  readonly leavesMs: number;
+}
+
 /** By the name of the row. */
-export const WATCHES: Readonly<Record<string, Watch>> = {
-  metrics: scrape,
-  top: looked,
-  'capture-none': captured({ filter: 'icmp' }),
-  'capture-all': captured({ snaplen: SNAPLEN }),
+export const WATCHERS: Readonly<Record<string, Watcher>> = {
+  metrics: { watch: scrape, leavesMs: 0 },
+  // Flows are measured for a while after the last question.
+  top: { watch: looked, leavesMs: FLOWS_END_MS },
+  'capture-none': { watch: captured({ filter: 'icmp' }), leavesMs: 0 },
+  'capture-all': { watch: captured({ snaplen: SNAPLEN }), leavesMs: 0 },
 };
 
 /** The control socket of a process. */
