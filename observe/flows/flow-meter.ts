@@ -22,6 +22,12 @@ const SNAPLEN = 96;
 /** Packets per look at the rings that are wanted: more cost the machine too much, fewer are too inexact. */
 const MANY = 500;
 const FEW = 100;
+/** As many as are wanted when the number is changed. */
+const WANTED = 250;
+/** Of more packets than this in a look, those that come first stand for all. */
+const MOST = 2000;
+/** At first one burst of so many is asked for: to copy all packets of a busy port, even for a moment, costs it much. */
+const FIRST_EVERY = 64;
 /** The most flows that are told apart in a window; the packets of all others are left out, and counted. */
 const MAX_FLOWS = 10_000;
 
@@ -145,9 +151,11 @@ export class FlowMeter {
     });
     const timer = setInterval(() => this.read(), READ_MS);
     const names = opened.interfaces.map(({ name }) => name);
+    const rings = new MergedRings(opened.rings);
+    rings.sample(FIRST_EVERY);
     this.running = {
-      ...{ id, names, timer, rings: new MergedRings(opened.rings) },
-      ...{ every: 1, seen: 0, lost: 0, window: new FlowWindow(), last: null },
+      ...{ id, names, timer, rings },
+      ...{ every: FIRST_EVERY, seen: 0, lost: 0, window: new FlowWindow(), last: null },
     };
   }
 
@@ -161,11 +169,13 @@ export class FlowMeter {
     }
     const { rings, window } = running;
     const { seen, lost } = rings;
+    let read = 0;
     // What comes from now on is for the next look: threads that are busy must not keep this one here.
     rings.read(timeNow(), (record) => {
-      window.add(record);
+      if (++read <= MOST) window.add(record);
       return true;
     });
+    window.lost += Math.max(0, read - MOST);
     const found = seen - running.seen;
     window.found += found;
     window.lost += lost - running.lost;
@@ -181,10 +191,12 @@ export class FlowMeter {
   /** @param found packets since the last look that were wanted, with those that found no room in the ring */
   private adapt(running: Running, found: number): void {
     const { every } = running;
-    const factor = found > MANY ? 2 ** Math.ceil(Math.log2(found / MANY)) : found < FEW ? 1 / 2 : 1;
-    const next = Math.min(Math.max(Math.round(every * factor), 1), MAX_EVERY);
+    if (found >= FEW && found <= MANY) return;
+    const next = Math.min(Math.max(Math.ceil((every * found) / WANTED), 1), MAX_EVERY);
     if (next === every) return;
     running.every = next;
     running.rings.sample(next);
+    // Few packets that stand for many say little: the first window begins when the number fits.
+    if (running.last === null) running.window = new FlowWindow();
   }
 }

@@ -68,6 +68,15 @@ function window(each: () => void = () => {}): void {
 }
 
 const begun = () => meter.largest(50);
+
+/** Begins, and has one look with nothing: then each packet is wanted, and a window begins. */
+async function ready(): Promise<void> {
+  await begun();
+  expect(writers.map(({ every }) => every)).toEqual([64, 64]);
+  vi.advanceTimersByTime(100);
+  expect(writers.map(({ every }) => every)).toEqual([1, 1]);
+}
+
 const EMPTY = { seconds: 0, sampled: false, others: 0, flows: [] };
 
 describe('the largest flows', () => {
@@ -80,7 +89,7 @@ describe('the largest flows', () => {
   });
 
   it('have rates of packets and bytes, the largest first', async () => {
-    await begun();
+    await ready();
     window(() => {
       come(2, { flow: 1, length: 100 });
       come(1, { flow: 2, length: 1500, ring: 1 });
@@ -98,7 +107,7 @@ describe('the largest flows', () => {
   });
 
   it('are those of the last window, and of no earlier one', async () => {
-    await begun();
+    await ready();
     window(() => come(1, { flow: 1 }));
     window(() => come(1, { flow: 2 }));
     expect((await begun()).flows.map(({ source }) => source)).toEqual(['10.1.0.2:5000']);
@@ -107,7 +116,7 @@ describe('the largest flows', () => {
   });
 
   it('are counted per second also when a look comes late', async () => {
-    await begun();
+    await ready();
     vi.advanceTimersByTime(900);
     come(150);
     const late = performance.now() + 1600;
@@ -127,45 +136,43 @@ const rate = (packetsPerSecond: number, length: number) => ({
 
 describe('many packets', () => {
   it('are sampled, and count as often as they stand for', async () => {
-    await begun();
-    expect(writers.map(({ every }) => every)).toEqual([1, 1]);
+    await ready();
     come(2000);
     vi.advanceTimersByTime(100);
-    expect(writers.map(({ every }) => every)).toEqual([4, 4]);
-    for (let i = 0; i < 9; i++) {
-      come(500);
-      vi.advanceTimersByTime(100);
-    }
-    expect(writers[0]!.every).toBe(4);
+    expect(writers.map(({ every }) => every)).toEqual([8, 8]);
+    // The window begins when the number fits.
+    window(() => come(500));
+    expect(writers[0]!.every).toBe(8);
     const { sampled, flows } = await begun();
     expect(sampled).toBe(true);
-    expect(flows).toMatchObject([rate(2000 + 9 * 500 * 4, 100)]);
+    expect(flows).toMatchObject([rate(10 * 500 * 8, 100)]);
   });
 
   it('are sampled less again when they become fewer, down to each of them', async () => {
-    await begun();
+    await ready();
     come(5000);
     const seen = sampledIn(8, () => come(99));
-    expect(seen).toEqual([16, 8, 4, 2, 1, 1, 1, 1]);
+    expect(seen).toEqual([21, 9, 4, 2, 1, 1, 1, 1]);
     // Neither too many nor too few: nothing changes.
     come(4000);
     vi.advanceTimersByTime(100);
-    expect(sampledIn(3, () => come(100))).toEqual([8, 8, 8]);
-    expect(sampledIn(3, () => come(500))).toEqual([8, 8, 8]);
-    expect(sampledIn(2, () => come(501))).toEqual([16, 32]);
+    expect(sampledIn(3, () => come(100))).toEqual([16, 16, 16]);
+    expect(sampledIn(3, () => come(500))).toEqual([16, 16, 16]);
+    expect(sampledIn(2, () => come(501))).toEqual([33, 67]);
   });
 
   it('stand for at most as many as a record can say', async () => {
-    await begun();
+    await ready();
     expect(sampledIn(8, () => come(9000)).at(-1)).toBe(65_535);
     expect(sampledIn(18, () => come(0)).at(-1)).toBe(1);
   });
 
   it('for which the ring has no room are made up for by the others', async () => {
-    await begun();
+    await ready();
+    window();
     come(100_000, { length: 1 });
     vi.advanceTimersByTime(100);
-    expect(writers[0]!.every).toBe(256);
+    expect(writers[0]!.every).toBe(400);
     for (let i = 0; i < 9; i++) vi.advanceTimersByTime(100);
     const { sampled, flows } = await begun();
     expect(sampled).toBe(true);
@@ -176,18 +183,23 @@ describe('many packets', () => {
   });
 
   it('of more flows than can be told apart are counted together', async () => {
-    await begun();
-    for (let flow = 0; flow < 6000; flow++) come(1, { flow });
-    vi.advanceTimersByTime(100);
-    for (let flow = 6000; flow < 10_002; flow++) come(1, { flow, length: 60 });
+    await ready();
+    window();
+    // As many at a time as are looked at.
+    for (let look = 0; look < 5; look++) {
+      for (let flow = 0; flow < 2000; flow++) come(1, { flow: 2000 * look + flow });
+      vi.advanceTimersByTime(100);
+    }
+    const { every } = writers[0]!;
+    for (let flow = 10_000; flow < 10_002; flow++) come(1, { flow, length: 60 });
     // Those that are known are still told apart.
-    come(1, { flow: 0, length: 5000 });
-    for (let i = 0; i < 9; i++) vi.advanceTimersByTime(100);
+    come(1, { flow: 0, length: 1e7 });
+    for (let i = 0; i < 5; i++) vi.advanceTimersByTime(100);
     const all = await meter.largest(20_000);
     expect(all.flows.length).toBe(10_000);
     expect(all.flows[0]!.source).toBe('10.1.0.0:5000');
-    // The last two flows; each of their packets stands for 16, because the first look found so many.
-    expect(all.others).toBe(32);
+    // The last two flows; each of their packets stands for many.
+    expect(all.others).toBe(2 * every);
     window();
     expect(await begun()).toMatchObject({ others: 0, flows: [] });
   });
@@ -214,6 +226,7 @@ describe('the measurement', () => {
     expect(vi.getTimerCount()).toBe(0);
     expect(await begun()).toEqual(EMPTY);
     expect(opened.map(({ id }) => id)).toEqual([1, 2]);
+    vi.advanceTimersByTime(100);
     window(() => come(1));
     expect((await begun()).flows.length).toBe(1);
   });
