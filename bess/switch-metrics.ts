@@ -5,17 +5,8 @@
 import type { ProcessStats } from '../observe/control/process-info.js';
 import { Families, type Family } from '../observe/metrics/family.js';
 import { ASLEEP, addLoopTime, addProcess } from '../observe/metrics/process-metrics.js';
+import { SWITCH_REASONS } from '../observe/page/browser/model/switch-drops.js';
 import type { ModuleStats, PortStats, SwitchStats } from './stats.js';
-
-/** Names of drops as labels, as the other metrics have them. */
-const REASONS = {
-  full: 'peer_full',
-  noPeer: 'no_peer',
-  interfaceDown: 'interface_down',
-  unknownDestination: 'unknown_destination',
-  deadend: 'unconnected_gate',
-  sink: 'sink',
-} as const;
 
 /** Makes the metrics of a switch from its counters. */
 export function familiesOf({ process, switch: value }: ProcessStats): Family[] {
@@ -31,8 +22,8 @@ export function familiesOf({ process, switch: value }: ProcessStats): Family[] {
   total('generated', 'packets that Source modules have made', summary.generated);
   total('copied', 'copies that Replicate modules have made', summary.copied);
   total('forwarded', 'packets delivered to peers; each copy counts', summary.forwarded);
-  for (const [name, reason] of Object.entries(REASONS)) {
-    const count = summary.dropped[name as keyof typeof REASONS];
+  for (const [name, reason] of Object.entries(SWITCH_REASONS)) {
+    const count = summary.dropped[name as keyof typeof SWITCH_REASONS];
     families.counter('tspmd_switch_dropped_packets', 'packets that the switch dropped, by reason', count, { reason });
   }
   for (const [name, port] of Object.entries(ports)) addPort(families, name, port);

@@ -3,6 +3,7 @@
  * wrong one counts as 0 or as nothing, lists have bounds, and names are cleaned.
  */
 import type { ProcessStats, RunningProcess } from '../../../observe/control/process-info.js';
+import { RECEIVED_DROP, SWITCH_REASONS } from '../../../observe/page/browser/model/switch-drops.js';
 import { IS_DROP } from '../output/rates.js';
 import { clean } from './text.js';
 
@@ -62,17 +63,8 @@ export interface Reading {
 
 /** More than any process has of one thing. */
 const MAX_ITEMS = 300;
-/** Counters of a switch's device for received packets that it dropped (bess/ports/port.ts). */
-const IS_RECEIVED_DROP = /^in_(bad|too)/;
-/** The switch's reasons in the words of its metrics. */
-const SWITCH_REASONS: ReadonlyMap<string, string> = new Map([
-  ['full', 'peer_full'],
-  ['noPeer', 'no_peer'],
-  ['interfaceDown', 'interface_down'],
-  ['unknownDestination', 'unknown_destination'],
-  ['deadend', 'unconnected_gate'],
-  ['sink', 'sink'],
-]);
+/** By name. The name comes from the process. */
+const REASONS: ReadonlyMap<string, string> = new Map(Object.entries(SWITCH_REASONS));
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -152,12 +144,12 @@ function readSwitch(process: RunningProcess, stats: Fields): Reading {
   const { dropped, received, forwarded } = fieldsOf(stats.summary);
   const reasons = countsOf(dropped, (name) => name !== 'total');
   const drops: Record<string, number> = {};
-  for (const [name, count] of Object.entries(reasons)) drops[SWITCH_REASONS.get(name) ?? name] = count;
+  for (const [name, count] of Object.entries(reasons)) drops[REASONS.get(name) ?? name] = count;
   const ports = entriesOf(stats.ports).map(([name, port]) => readSwitchPort(name, fieldsOf(port)));
   // The summary begins behind the devices.
   for (const port of ports)
     for (const [name, count] of Object.entries(port.drops))
-      if (IS_RECEIVED_DROP.test(name)) drops[name] = (drops[name] ?? 0) + count;
+      if (RECEIVED_DROP.test(name)) drops[name] = (drops[name] ?? 0) + count;
   return {
     ...{ process, at: numberOf(stats.uptime), ports, drops },
     threads: isObject(stats.worker)
@@ -182,7 +174,7 @@ function readSwitchThread(
 
 function readSwitchPort(name: string, { description, up, problem, inc, out, device }: Fields): PortReading {
   const [from, to] = [fieldsOf(inc), fieldsOf(out)];
-  const received = countsOf(device, (counter) => IS_RECEIVED_DROP.test(counter));
+  const received = countsOf(device, (counter) => RECEIVED_DROP.test(counter));
   const noPeer = numberOf(fieldsOf(device).out_noDriver);
   const down = numberOf(fieldsOf(device).out_interfaceDown);
   const full = Math.max(0, numberOf(to.dropped) - noPeer - down);

@@ -5,6 +5,7 @@
 import { type Answer, ask, hasAnswered } from '../../../observe/control/client.js';
 import type { ConnectionsArgs } from '../../../observe/control/commands.js';
 import type { ControlFile } from '../../../observe/control/files.js';
+import type { ListedConnection } from '../../link/published.js';
 import { fieldsOf, isObject, listOf, numberOf, textOf } from './reading.js';
 import { clean } from './text.js';
 
@@ -18,24 +19,8 @@ export interface Flow {
   readonly bytes: number;
 }
 
-export interface Connection {
-  readonly core: number;
-  readonly local: string;
-  readonly remote: string;
-  readonly state: string;
-  /** In milliseconds, as all times here. */
-  readonly rtt: number;
-  readonly rttVariance: number;
-  readonly minRtt: number;
-  readonly congestionWindow: number;
-  readonly sendWindow: number;
-  readonly inFlight: number;
-  readonly unsent: number;
-  readonly retransmitted: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  readonly congestion: string;
-}
+/** What is shown of a connection. */
+export type Connection = Omit<ListedConnection, 'slowStartThreshold' | 'receiveWindow' | 'mss'>;
 
 /** What was asked for, or one line that says why there is nothing. */
 export type Told<T> =

@@ -1,18 +1,8 @@
 /** What the counters of a switch say. */
 import type { DropLook, Graph, Look, NodeLook, PortLook } from './look.js';
+import { RECEIVED_DROP, SWITCH_REASONS } from './switch-drops.js';
 import type { SwitchTold } from './told.js';
 
-/** The reasons of a switch as docs/observe.md names them. */
-const REASONS: Readonly<Record<string, string>> = {
-  full: 'peer_full',
-  noPeer: 'no_peer',
-  interfaceDown: 'interface_down',
-  unknownDestination: 'unknown_destination',
-  deadend: 'unconnected_gate',
-  sink: 'sink',
-};
-/** What the device of a port counts when it drops what a peer sent. */
-const IN_DROP = /^in_(bad|too)/;
 const INPUTS = ['PortInc', 'QueueInc'];
 const OUTPUTS = ['PortOut', 'QueueOut'];
 
@@ -45,12 +35,12 @@ const portsOf = ({ ports }: SwitchTold): PortLook[] =>
   }));
 
 function dropsOf({ summary, ports }: SwitchTold): DropLook[] {
-  const ofSwitch = Object.entries(REASONS).map(([name, reason]) => ({
+  const ofSwitch = Object.entries(SWITCH_REASONS).map(([name, reason]) => ({
     ...{ key: `switch ${name}`, where: 'switch', scope: 'switch' as const, reason, count: summary.dropped[name] ?? 0 },
   }));
   const ofPorts = Object.entries(ports).flatMap(([port, { device }]) =>
     Object.entries(device)
-      .filter(([name]) => IN_DROP.test(name))
+      .filter(([name]) => RECEIVED_DROP.test(name))
       .map(([reason, count]) => ({
         ...{ key: `port ${port} ${reason}`, where: `port ${port}, received`, scope: 'port' as const, reason, count },
       })),
