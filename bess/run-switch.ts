@@ -1,5 +1,6 @@
 /** `tspmd switch FILE`: runs a script until a signal stops the switch. */
 import { basename } from 'node:path';
+import { CountersSignal } from '../drivers/log/counters-signal.js';
 import { tellOut } from '../drivers/log/event-log.js';
 import type { EventSink } from '../drivers/log/events.js';
 import { tellServed } from '../observe/http/address.js';
@@ -15,18 +16,18 @@ import { renderStats } from './stats.js';
  */
 export async function runSwitch(options: OpenSwitchOptions): Promise<void> {
   const tell: EventSink = options.print ?? tellOut;
-  const opened = await openSwitch({ ...options, control: true });
-  const printTable = (): void => {
-    const counters = opened.stats();
-    tell(renderStats(counters), { event: 'counters', counters });
-  };
-  process.on('SIGUSR1', printTable);
+  const signal = new CountersSignal();
   try {
+    const opened = await openSwitch({ ...options, control: true });
+    signal.print = () => {
+      const counters = opened.stats();
+      tell(renderStats(counters), { event: 'counters', counters });
+    };
     tellServed(options, opened.metricsPort, tell);
     tellReady(opened, tell);
     await opened.closed;
   } finally {
-    process.off('SIGUSR1', printTable);
+    signal.close();
   }
 }
 

@@ -1,5 +1,6 @@
 /** `tspmd run`: opens a device, runs an app on it, and prints a line that begins with `ready` when packets can flow. */
 
+import { CountersSignal } from '../../drivers/log/counters-signal.js';
 import { tellErr, tellOut } from '../../drivers/log/event-log.js';
 import { tellServed } from '../../observe/http/address.js';
 import { formatMac, init, type Port, type StackTotals } from '../index.js';
@@ -31,6 +32,7 @@ export interface RunCommandOptions extends DeviceOptions, ObserveOptions {
 
 export async function run(options: RunCommandOptions): Promise<void> {
   const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
+  const signal = new CountersSignal();
   // Before `init`, so that a signal ends the command in good order even while it waits for a backend.
   neverWaitForTerminal();
   const service = await serviceManager();
@@ -54,7 +56,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   });
   try {
     if (port === null) return await end;
-    const totals = await drive(port, options, observed, end);
+    const totals = await drive(port, options, observed, end, signal);
     // Stop first: that sends the last burst, which the counters must include.
     await port.stop();
     summarise(port, totals, app);
@@ -78,6 +80,7 @@ async function drive(
   options: RunCommandOptions,
   observed: ObservedPort,
   end: Promise<void>,
+  signal: CountersSignal,
 ): Promise<readonly (StackTotals | undefined)[]> {
   port.on('link', limitedLinkLines());
   port.on('coreFailure', (core, error) => {
@@ -87,12 +90,10 @@ async function drive(
     if (options.verbose) printTrace(traceOf(error));
   });
 
-  const printCounters = (): void => {
+  signal.print = () => {
     const counters = port.counters();
     tellOut(counterLines(counters).join('\n'), { event: 'counters', counters });
   };
-  // Without a listener, Node opens its debugger at this signal.
-  process.on('SIGUSR1', printCounters);
   const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, tellOut);
   const arp = new ArpWatch(port, tellErr);
   const stop = new AbortController();
