@@ -8,7 +8,7 @@ import type { CaptureWish } from '../observe/capture/sink.js';
 import { servedBy } from '../observe/http/address.js';
 import { Observer } from '../observe/thread/observer.js';
 import { SwitchError } from './errors.js';
-import type { DeviceFactory } from './ports/pmd-port.js';
+import { type DeviceFactory, kindOf } from './ports/pmd-port.js';
 import { readScript } from './script/find.js';
 import { loadScript } from './script/load.js';
 import type { SwitchStats } from './stats.js';
@@ -59,10 +59,10 @@ export interface SwitchPort {
   /** The name of the port in the script. */
   readonly name: string;
   /** The kind of device behind the port. */
-  readonly kind: 'vhost-user' | 'tap';
+  readonly kind: 'vhost-user' | 'tap' | 'af_packet';
   /** The path of the socket, or the name of the interface. */
   readonly address: string;
-  /** `up` while a peer is connected and its queues work; for a tap, while the interface is up. */
+  /** `up` while a peer is connected and its queues work; for an interface, while it is up. */
   readonly state: 'up' | 'down';
   /** One line that says why the port does not work and what to do; null while the port has no problem. */
   readonly problem: string | null;
@@ -125,7 +125,7 @@ class OpenedSwitch implements RunningSwitch {
   get ports(): SwitchPort[] {
     return this.bess.ports.attached.map(({ port, vdev }) => ({
       name: port.name,
-      kind: vdev.driver === 'tap' ? 'tap' : 'vhost-user',
+      kind: kindOf(vdev),
       address: vdev.iface,
       state: port.device.isUp ? 'up' : 'down',
       problem: port.device.problem,

@@ -14,7 +14,7 @@ import type { Port, PortCounters } from './ports/port.js';
 export interface PortStats {
   /** What the port is connected to, such as `vhost-user /tmp/vm1.sock`. */
   description: string;
-  /** True while a peer is connected and its queues work; for a tap, while the interface is up. */
+  /** True while a peer is connected and its queues work; for an interface, while it is up. */
   up: boolean;
   /** One line that says why the port does not work and what to do; null while the port has no problem. */
   problem: string | null;

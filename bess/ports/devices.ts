@@ -1,14 +1,15 @@
-/** The devices behind ports: vhost-user sockets and tap interfaces. One reactor watches their files. */
+/** The devices behind ports: vhost-user sockets, tap interfaces, and other interfaces of the kernel. One reactor watches their files. */
 import { Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator } from '../../drivers/memory/index.js';
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
+import { AfPacketDevice } from '../../drivers/transports/af-packet/device.js';
 import { TapDevice } from '../../drivers/transports/tap.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
 import type { PeerFiles } from '../../drivers/transports/vhost-user/peer-memory.js';
 import { BessError } from '../errors.js';
 import type { DeviceFactory } from './pmd-port.js';
 import type { PortDevice } from './port.js';
-import type { TapVdev, VhostVdev } from './vdev.js';
+import type { AfPacketVdev, TapVdev, VhostVdev } from './vdev.js';
 
 /** A vhost-user socket with its backend. */
 class VhostDevice implements PortDevice {
@@ -49,26 +50,26 @@ class VhostDevice implements PortDevice {
   }
 }
 
-/** A tap interface. */
-class TapPort implements PortDevice {
+/** A tap interface, or another interface of the kernel. */
+class InterfacePort implements PortDevice {
   readonly endpoints: readonly PacketEndpoint[];
   onChange: (() => void) | null = null;
   onNotice: ((line: string, kind: string) => void) | null = null;
 
-  constructor(private readonly tap: TapDevice) {
-    this.endpoints = [tap];
+  constructor(private readonly device: TapDevice | AfPacketDevice) {
+    this.endpoints = [device];
   }
 
   get isUp(): boolean {
-    return this.tap.problem === null;
+    return this.device.problem === null;
   }
 
   get problem(): string | null {
-    return this.tap.problem;
+    return this.device.problem;
   }
 
   close(): void {
-    this.tap.close();
+    this.device.close();
   }
 }
 
@@ -88,7 +89,10 @@ export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
     },
     tap({ iface, mac, offloads }: TapVdev): PortDevice {
       const address = mac === 'fixed' ? fixedMac(fixedMacs++) : mac;
-      return opened(() => new TapPort(TapDevice.open(iface, { reactor, windows, mac: address, offloads })));
+      return opened(() => new InterfacePort(TapDevice.open(iface, { reactor, windows, mac: address, offloads })));
+    },
+    afPacket({ iface, bypass, offloads }: AfPacketVdev): PortDevice {
+      return opened(() => new InterfacePort(AfPacketDevice.open(iface, { reactor, windows, bypass, offloads })));
     },
     close() {
       reactor.close();

@@ -9,7 +9,7 @@ import { dirname, resolve } from 'node:path';
 import { BessError } from '../errors.js';
 import { checkQueueConfig, Port, type PortDevice, type QueueConfig } from './port.js';
 import { socketInUse } from './socket-user.js';
-import { parseVdev, type TapVdev, type Vdev, type VhostVdev } from './vdev.js';
+import { type AfPacketVdev, parseVdev, type TapVdev, type Vdev, type VhostVdev } from './vdev.js';
 
 const DRIVER = 'PMDPort';
 
@@ -17,6 +17,7 @@ const DRIVER = 'PMDPort';
 export interface DeviceFactory {
   vhost(vdev: VhostVdev): PortDevice;
   tap(vdev: TapVdev): PortDevice;
+  afPacket(vdev: AfPacketVdev): PortDevice;
   /** Releases what the devices share. Called once, when all devices are closed. */
   close(): void;
 }
@@ -78,7 +79,7 @@ export class PortTable {
     }
     this.checkUnique(vdev, config.vdev ?? '');
     const device = this.open(vdev);
-    const description = vdev.driver === 'tap' ? `tap ${vdev.iface}` : `vhost-user ${vdev.iface}`;
+    const description = `${kindOf(vdev)} ${vdev.iface}`;
     const port = new Port(name, DRIVER, description, device, incQueues, outQueues);
     this.entries.set(name, { port, vdev });
     for (const line of vdev.notes) this.note(line);
@@ -114,24 +115,25 @@ export class PortTable {
       const what = pci === null ? `Port id ${portId} is not available` : `Cannot attach PCI device ${pci}`;
       throw new BessError(
         'ENODEV',
-        `${what}: this switch has no physical NICs, only vdev='eth_vhostN,…' and 'net_tapN,…'`,
+        `${what}: this switch has no NICs of its own; say vdev='net_af_packet0,iface=eth0' for one that the kernel has`,
       );
     }
     return parseVdev(vdev);
   }
 
-  /** Throws EEXIST if another port has the unit, socket or interface of this vdev. */
+  /**
+   * Throws EEXIST if another port has the unit, socket or interface of this vdev. What is sent to a tap does not come out of a
+   * raw socket on it, so these two also exclude each other.
+   */
   private checkUnique(vdev: Vdev, text: string): void {
     for (const { port, vdev: other } of this.entries.values()) {
-      if (other.driver !== vdev.driver) continue;
-      if (other.unit === vdev.unit) {
+      if (other.driver === vdev.driver && other.unit === vdev.unit) {
         throw new BessError(
           'EEXIST',
           `Cannot attach vdev ${text}: port ${port.name} has this number; choose another one`,
         );
       }
-      const same = vdev.driver === 'tap' ? other.iface === vdev.iface : resolve(other.iface) === resolve(vdev.iface);
-      if (same) {
+      if (placeOf(other) === placeOf(vdev)) {
         throw new BessError('EEXIST', `Cannot attach vdev ${text}: port ${port.name} is on ${vdev.iface} already`);
       }
     }
@@ -139,9 +141,20 @@ export class PortTable {
 
   private open(vdev: Vdev): PortDevice {
     if (vdev.driver === 'tap') return this.devices.tap(vdev);
+    if (vdev.driver === 'af_packet') return this.devices.afPacket(vdev);
     if (!vdev.client) checkSocketPath(vdev.iface);
     return this.devices.vhost(vdev);
   }
+}
+
+/** The kind of device behind a port, for people. */
+export function kindOf({ driver }: Vdev): 'vhost-user' | 'tap' | 'af_packet' {
+  return driver === 'vhost' ? 'vhost-user' : driver;
+}
+
+/** What only one port can be on: a socket or an interface. */
+function placeOf({ driver, iface }: Vdev): string {
+  return driver === 'vhost' ? resolve(iface) : iface;
 }
 
 /** Throws if no socket can be made at this path. */

@@ -1,8 +1,9 @@
 /**
  * The `vdev` of a PMDPort: a DPDK device string, `driver-name,key=value,...`.
  *
- * There are two drivers, each with both of DPDK's names: vhost (`eth_vhost0`, `net_vhost0`) makes a socket for a VM;
- * tap (`net_tap0`, `eth_tap0`) makes an interface of this machine's kernel.
+ * There are three drivers, each with both of DPDK's names: vhost (`eth_vhost0`, `net_vhost0`) makes a socket for a VM;
+ * tap (`net_tap0`, `eth_tap0`) makes an interface of this machine's kernel; af_packet (`net_af_packet0`, `eth_af_packet0`)
+ * uses an interface that there is, such as a network card.
  */
 import { macOctets } from '../../drivers/mac-address.js';
 import { OFFLOAD_CSUM, PORT_OFFLOADS } from '../../drivers/offloads.js';
@@ -41,8 +42,26 @@ export interface TapVdev {
   readonly notes: readonly string[];
 }
 
+/** An interface of the kernel, through a raw socket. */
+export interface AfPacketVdev {
+  readonly driver: 'af_packet';
+  /** The part of the name that makes it unique: `0` of `net_af_packet0`. */
+  readonly unit: string;
+  /** Name of the interface. */
+  readonly iface: string;
+  /** Frames that are sent pass by the queueing discipline of the interface. */
+  readonly bypass: boolean;
+  /** OFFLOAD_ bits (drivers/offloads.ts): which unfinished packets the kernel gets. */
+  readonly offloads: number;
+  readonly queues: 1;
+  readonly notes: readonly string[];
+}
+
 /** A parsed `vdev` string. */
-export type Vdev = VhostVdev | TapVdev;
+export type Vdev = VhostVdev | TapVdev | AfPacketVdev;
+
+/** The drivers, as messages list them. */
+const VDEV_NAMES = 'eth_vhostN (or net_vhostN), net_tapN (or eth_tapN) and net_af_packetN (or eth_af_packetN)';
 
 /** The longest interface name in bytes: IFNAMSIZ without the final zero. */
 const MAX_INTERFACE_NAME = 15;
@@ -51,6 +70,9 @@ const MAX_QUEUE_PAIRS = 128;
 
 const VHOST_OPTIONS: readonly string[] = ['iface', 'queues', 'client', 'csum', 'tso'];
 const TAP_OPTIONS: readonly string[] = ['iface', 'mac', 'csum', 'tso'];
+const AF_PACKET_OPTIONS: readonly string[] = ['iface', 'qpairs', 'qdisc_bypass', 'csum', 'tso'];
+/** Options of DPDK's af_packet driver that have no effect here: sizes of its rings. */
+const RING_OPTIONS: readonly string[] = ['blocksz', 'framesz', 'framecnt'];
 /** Octets of a MAC address may have one digit, as in DPDK. */
 const MAC_FORM = /^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i;
 /** Options of DPDK's vhost driver that have no effect here. */
@@ -66,12 +88,9 @@ function refuse(vdev: string, reason: string): BessError {
 export function parseVdev(vdev: string): Vdev {
   if (vdev === '') throw new BessError('EINVAL', 'No vdev specified');
   const [name, ...pairs] = vdev.split(',');
-  const match = /^(?:eth|net)_(vhost|tap)([\w-]*)$/.exec(name);
+  const match = /^(?:eth|net)_(vhost|tap|af_packet)([\w-]*)$/.exec(name);
   if (!match) {
-    throw refuse(
-      vdev,
-      `no driver for '${name}'; this switch has eth_vhostN (or net_vhostN) and net_tapN (or eth_tapN)`,
-    );
+    throw refuse(vdev, `no driver for '${name}'; this switch has ${VDEV_NAMES}`);
   }
   const options = new Map<string, string>();
   for (const pair of pairs) {
@@ -81,7 +100,8 @@ export function parseVdev(vdev: string): Vdev {
     if (options.has(key)) throw refuse(vdev, `'${key}' is given twice`);
     options.set(key, pair.slice(equals + 1));
   }
-  return match[1] === 'tap' ? tap(vdev, match[2], options) : vhost(vdev, match[2], options);
+  if (match[1] === 'vhost') return vhost(vdev, match[2], options);
+  return match[1] === 'tap' ? tap(vdev, match[2], options) : afPacket(vdev, match[2], options);
 }
 
 function vhost(vdev: string, unit: string, options: Map<string, string>): VhostVdev {
@@ -107,15 +127,33 @@ function tap(vdev: string, unit: string, options: Map<string, string>): TapVdev 
     if (!TAP_OPTIONS.includes(key)) throw refuse(vdev, unknownOption(key, TAP_OPTIONS));
   }
   // The default name is DPDK's.
-  const iface = options.get('iface') ?? `dtap${unit}`;
-  if (!/^[^\s/]+$/.test(iface) || Buffer.byteLength(iface) > MAX_INTERFACE_NAME) {
-    throw refuse(
-      vdev,
-      `'${iface}' is not the name of an interface (1 to ${MAX_INTERFACE_NAME} bytes, no '/' or space)`,
-    );
-  }
+  const iface = interfaceName(vdev, options.get('iface') ?? `dtap${unit}`);
   const mac = macOf(vdev, options.get('mac'));
   return { driver: 'tap', unit, iface, mac, offloads: offloadsOf(vdev, options), queues: 1, notes: [] };
+}
+
+function afPacket(vdev: string, unit: string, options: Map<string, string>): AfPacketVdev {
+  const name = options.get('iface') ?? '';
+  if (name === '') throw refuse(vdev, "it needs the name of an interface that there is: 'iface=eth0'");
+  const iface = interfaceName(vdev, name);
+  const pairs = options.get('qpairs') ?? '1';
+  if (pairs !== '1') throw refuse(vdev, `qpairs=${pairs}: this switch has one queue pair for an interface`);
+  const notes: string[] = [];
+  for (const [key, value] of options) {
+    if (AF_PACKET_OPTIONS.includes(key)) continue;
+    if (!RING_OPTIONS.includes(key)) throw refuse(vdev, unknownOption(key, [...AF_PACKET_OPTIONS, ...RING_OPTIONS]));
+    if (!/^[1-9]\d{0,8}$/.test(value)) throw refuse(vdev, `${key}=${value} is not a number from 1 to 999999999`);
+    notes.push(`vdev net_af_packet${unit}: '${key}=${value}' is ignored by this switch, whose rings have one size`);
+  }
+  const bypass = flag(vdev, 'qdisc_bypass', options.get('qdisc_bypass') ?? '0');
+  return { driver: 'af_packet', unit, iface, bypass, offloads: offloadsOf(vdev, options), queues: 1, notes };
+}
+
+/** Returns a word that can be the name of an interface. */
+function interfaceName(vdev: string, name: string): string {
+  if (/^[^\s/]+$/.test(name) && Buffer.byteLength(name) <= MAX_INTERFACE_NAME) return name;
+  const form = `1 to ${MAX_INTERFACE_NAME} bytes, no '/' or space`;
+  throw refuse(vdev, `'${name}' is not the name of an interface (${form})`);
 }
 
 /** What the options `csum` and `tso` leave of a port's offloads. By default it has all of them; in DPDK, `tso` is 0. */

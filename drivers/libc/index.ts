@@ -16,7 +16,13 @@ export {
   setNonBlocking,
   writeFrom,
 } from './files.js';
-export { isInterfaceUp, setInterfaceAddress, setInterfaceMac } from './interfaces.js';
+export {
+  type InterfaceState,
+  interfaceState,
+  isInterfaceUp,
+  setInterfaceAddress,
+  setInterfaceMac,
+} from './interfaces.js';
 export { IoVector } from './io-vector.js';
 export { addressOf, mapFileAt, mapZeroAt } from './mapping.js';
 export { Reactor, type ReadyHandler } from './reactor/reactor.js';
@@ -24,12 +30,17 @@ export { signalEventfd } from './signal-eventfd.js';
 export { endProcessIn, parseThreadStat, SignalActions, type SignalName, type ThreadState } from './signals.js';
 export {
   acceptUnix,
+  bindPacketSocket,
   connectUnix,
   isSocketInUse,
   listenUnix,
   MAX_FDS,
   MessageSocket,
+  packetSocket,
   type Received,
+  readSocketOption,
   sendDatagram,
+  sendRing,
+  setSocketOption,
 } from './sockets.js';
 export { nameThread, pinPollingThread, pinThread, startUnpinned } from './threads.js';

@@ -1,6 +1,6 @@
-/** Network interfaces of the kernel: whether one is up, and setting its addresses (netdevice(7)). */
+/** Network interfaces of the kernel: their state, and setting their addresses (netdevice(7)). */
 import * as c from './constants.js';
-import { check } from './errors.js';
+import { check, SystemError } from './errors.js';
 import { native } from './ffi/native.js';
 import { ioctl } from './files.js';
 
@@ -57,6 +57,41 @@ export function setInterfaceAddress(name: string, address: number, prefixLength:
     ioctl(fd, c.SIOCSIFFLAGS, request, 'SIOCSIFFLAGS', name);
   } finally {
     native.close(fd);
+  }
+}
+
+/** What the kernel says about an interface. */
+export interface InterfaceState {
+  /** Its number, which no later interface of the same name gets. */
+  readonly index: number;
+  readonly isUp: boolean;
+  /** Whether it can carry frames: it is up, and its link has a carrier. */
+  readonly isRunning: boolean;
+  /** The longest packet that it carries, in bytes, without the Ethernet header. */
+  readonly mtu: number;
+  readonly isEthernet: boolean;
+}
+
+/**
+ * Reads the state of an interface in the network namespace of a socket. `null`: there is none of that name. Throws a
+ * {@link SystemError} for anything else.
+ */
+export function interfaceState(socket: number, name: string): InterfaceState | null {
+  const request = interfaceRequest(name);
+  const read = (call: number, what: string): Buffer => {
+    ioctl(socket, call, request, what, name);
+    return request.subarray(c.IFNAMSIZ);
+  };
+  try {
+    const index = read(c.SIOCGIFINDEX, 'SIOCGIFINDEX').readInt32LE();
+    const flags = read(c.SIOCGIFFLAGS, 'SIOCGIFFLAGS').readUInt16LE();
+    const mtu = read(c.SIOCGIFMTU, 'SIOCGIFMTU').readInt32LE();
+    const isEthernet = read(c.SIOCGIFHWADDR, 'SIOCGIFHWADDR').readUInt16LE() === c.ARPHRD_ETHER;
+    const isUp = (flags & c.IFF_UP) !== 0;
+    return { index, isUp, isRunning: isUp && (flags & c.IFF_RUNNING) !== 0, mtu, isEthernet };
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === c.ENODEV) return null;
+    throw error;
   }
 }
 

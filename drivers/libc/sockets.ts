@@ -1,5 +1,6 @@
 /**
- * Unix sockets as node:net has none: streams that carry file descriptors (SCM_RIGHTS), and datagrams.
+ * Sockets as node:net has none: unix sockets that carry file descriptors (SCM_RIGHTS), unix datagrams, and raw sockets on
+ * a network interface (packet(7)).
  *
  * All sockets are non-blocking. The {@link Reactor} tells when they are ready.
  */
@@ -115,6 +116,47 @@ export function sendDatagram(path: string, text: string): boolean {
   } finally {
     native.close(fd);
   }
+}
+
+/** Makes a raw socket that gets frames once it is bound. Throws EPERM without CAP_NET_RAW. */
+export function packetSocket(target: string): number {
+  const type = c.SOCK_RAW | c.SOCK_NONBLOCK | c.SOCK_CLOEXEC;
+  return check(native.socket(c.AF_PACKET, type, 0), 'socket', target);
+}
+
+/** Binds a raw socket to an interface, for the frames of all protocols. */
+export function bindPacketSocket(fd: number, interfaceIndex: number, target: string): void {
+  // struct sockaddr_ll: family, protocol (big-endian), index; the rest is not read.
+  const address = Buffer.from(new ArrayBuffer(20));
+  address.writeUInt16LE(c.AF_PACKET, 0);
+  address.writeUInt16BE(c.ETH_P_ALL, 2);
+  address.writeInt32LE(interfaceIndex, 4);
+  check(native.bind(fd, address, address.length), 'bind', target);
+}
+
+/** setsockopt(2) with a value of 32-bit words. Throws a {@link SystemError} with the names of option and target. */
+export function setSocketOption(
+  fd: number,
+  level: number,
+  option: number,
+  words: readonly number[],
+  name: string,
+  target: string,
+): void {
+  const value = new Uint8Array(Uint32Array.from(words).buffer);
+  check(native.setsockopt(fd, level, option, value, value.length), `setsockopt ${name}`, target);
+}
+
+/** getsockopt(2): fills `words`, of memory that does not move. Returns 0, or the errno. */
+export function readSocketOption(fd: number, level: number, option: number, words: Uint32Array): number {
+  const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+  const length = new Uint8Array(Uint32Array.of(bytes.length).buffer);
+  return native.getsockopt(fd, level, option, bytes, length) < 0 ? native.errno() : 0;
+}
+
+/** Has the kernel send what waits in the ring of a raw socket. Returns 0, or the errno. */
+export function sendRing(fd: number): number {
+  return native.send(fd, 0, 0, c.MSG_DONTWAIT) < 0 ? native.errno() : 0;
 }
 
 /** The result of {@link MessageSocket.receive}. */

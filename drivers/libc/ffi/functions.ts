@@ -31,7 +31,7 @@ export interface Signature {
 }
 
 /**
- * The results of read(2), readv(2), write(2), writev(2), sendmsg(2) and recvmsg(2) fit an int, because one call moves
+ * The results of read(2), readv(2), write(2), writev(2), send(2), sendmsg(2) and recvmsg(2) fit an int, because one call moves
  * less than 2^31 bytes.
  * Of mmap(2) the lower half of the result is returned; it is -1 only when mmap failed, because addresses are multiples
  * of a page. ioctl(2), fcntl(2), open(2) and prctl(2) are variadic. On x86-64 and arm64, Linux passes variadic integers
@@ -72,6 +72,9 @@ export const FUNCTIONS = {
   connect: { symbol: 'connect', takes: ['int', 'bytes', 'uint'] },
   sendmsg: { symbol: 'sendmsg', takes: ['int', 'bytes', 'int'] },
   recvmsg: { symbol: 'recvmsg', takes: ['int', 'bytes', 'int'] },
+  send: { symbol: 'send', takes: ['int', 'word', 'word', 'int'] },
+  setsockopt: { symbol: 'setsockopt', takes: ['int', 'int', 'int', 'bytes', 'uint'] },
+  getsockopt: { symbol: 'getsockopt', takes: ['int', 'int', 'int', 'bytes', 'bytes'] },
 
   schedGetaffinity: { symbol: 'sched_getaffinity', takes: ['int', 'word', 'bytes'] },
   schedSetaffinity: { symbol: 'sched_setaffinity', takes: ['int', 'word', 'bytes'] },

@@ -28,10 +28,12 @@ export class OffloadReader {
    * @param accepted OFFLOAD_ bits: what the sender may leave to others
    * @param believesChecked whether DATA_VALID means something: from the kernel behind a tap it does; from a driver it must
    *   be ignored (5.1.6.2.2 lists no such flag for transmitted packets)
+   * @param takesTunnels whether a GSO packet may lie in a tunnel, so that the IP version of the outer packet says nothing
    */
   constructor(
     private readonly accepted: number,
     private readonly believesChecked = false,
+    private readonly takesTunnels = false,
   ) {}
 
   /**
@@ -53,7 +55,8 @@ export class OffloadReader {
         const size = u16(u8, at + NET_HEADER_GSO_SIZE);
         const gso = this.gsoFlags(type);
         if (gso === 0 || field !== TCP_CHECKSUM || size === 0) return false;
-        if (ethernetType(burst, i) !== ((gso & GSO_TCP4) !== 0 ? TYPE_IPV4 : TYPE_IPV6)) return false;
+        const version = (gso & GSO_TCP4) !== 0 ? TYPE_IPV4 : TYPE_IPV6;
+        if (!this.takesTunnels && ethernetType(burst, i) !== version) return false;
         // A packet that is shorter than its segments needs no segmentation. OVS 3.1 sends such packets.
         if (size <= length - start - TCP_HEADER_BYTES) flags |= gso;
         burst.gsoSize[i] = size;

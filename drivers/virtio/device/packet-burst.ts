@@ -5,7 +5,9 @@
  *
  * A burst is a set of arrays that is made once and refilled, so that nothing is allocated per packet.
  */
+import { GSO } from '../../../rings/packet-table.js';
 import type { MemoryViews } from '../../memory/index.js';
+import { TCP_DATA_OFFSET } from '../header-fields.js';
 
 /** Largest number of packets in a burst, as in BESS and DPDK. */
 export const MAX_BURST = 32;
@@ -92,6 +94,15 @@ export class PacketBurst {
     const i = this.count - 1;
     this.segments = this.firstSegment[i];
     this.count = i;
+  }
+
+  /** Bytes of the longest frame that packet i, with these flags, stands for: an MTU is for that. */
+  segmentBytes(i: number, flags: number): number {
+    if ((flags & GSO) === 0) return this.length[i];
+    const start = this.csumStart[i];
+    // Read from the sender's memory: with a wrong length it only gets its own packet dropped, or refused by the receiver.
+    const headers = start + (this.byteAt(i, start + TCP_DATA_OFFSET) >>> 4) * 4;
+    return headers + this.gsoSize[i];
   }
 
   /** Byte `at` of packet i, wherever it lies. The caller has checked that the packet is longer. */

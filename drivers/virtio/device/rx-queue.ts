@@ -6,7 +6,6 @@
 import { CHECKSUM_PARTIAL, GSO, GSO_ECN, GSO_TCP4, GSO_TCP6 } from '../../../rings/packet-table.js';
 import { copyBetween } from '../../memory/index.js';
 import { OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6 } from '../../offloads.js';
-import { TCP_DATA_OFFSET } from '../header-fields.js';
 import { VIRTQ_DESC_F_WRITE } from '../layout/split.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from '../net-header.js';
 import { makeDeviceRing } from './make-ring.js';
@@ -205,7 +204,7 @@ export class DeviceRxQueue {
   /** As {@link putPacket}, with a header that says what the driver still has to do (5.1.6.4.1). */
   private putWithHeader(burst: PacketBurst, packet: number, flags: number): boolean {
     const ring = this.ring;
-    if (this.segmentBytes(burst, packet, flags) > this.longestFrame) {
+    if (burst.segmentBytes(packet, flags) > this.longestFrame) {
       ring.counts[QueueCounter.tooLong]++;
       return false;
     }
@@ -235,15 +234,6 @@ export class DeviceRxQueue {
     this.buffers.scatterFrame(burst, packet);
     this.buffers.use();
     return true;
-  }
-
-  /** Bytes of the longest frame that a packet stands for. The driver's MTU is for that. */
-  private segmentBytes(burst: PacketBurst, packet: number, flags: number): number {
-    if ((flags & GSO) === 0 || this.longestFrame === ANY_LENGTH) return burst.length[packet];
-    const start = burst.csumStart[packet];
-    // Read from the sender's memory: with a wrong length it only gets its own packet dropped, or refused by the driver.
-    const headers = start + (burst.byteAt(packet, start + TCP_DATA_OFFSET) >>> 4) * 4;
-    return headers + burst.gsoSize[packet];
   }
 
   /** Copies a frame of one piece behind the header at `offset`, and gives the buffer to the driver. */

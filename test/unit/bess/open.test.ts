@@ -50,6 +50,7 @@ describe('openSwitch', () => {
       {
         vhost: device,
         tap: device,
+        afPacket: device,
         close: () => {
           sharedClosed = true;
         },

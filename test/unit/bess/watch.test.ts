@@ -138,7 +138,7 @@ describe('a switch', () => {
     const device = new FakePortDevice();
     const lines: string[] = [];
     const bess = new Switch({
-      devices: { vhost: () => device, tap: () => device, close: () => undefined },
+      devices: { vhost: () => device, tap: () => device, afPacket: () => device, close: () => undefined },
       log: (line) => lines.push(line),
     });
     const queues = { incQueues: 0, outQueues: 0, incSize: 0, outSize: 0 };
@@ -160,7 +160,7 @@ describe('a switch', () => {
     };
     const lines: string[] = [];
     const bess = new Switch({
-      devices: { vhost: make, tap: make, close: () => undefined },
+      devices: { vhost: make, tap: make, afPacket: make, close: () => undefined },
       log: (line) => lines.push(line),
     });
     const queues = { incQueues: 0, outQueues: 0, incSize: 0, outSize: 0 };

@@ -18,7 +18,12 @@ describe('docs/bess.md', () => {
   it('shows a script that runs', async () => {
     const source = /```python\n([\s\S]*?)```/.exec(DOCUMENT)?.[1] ?? '';
     const open = (queues: number): FakePortDevice => new FakePortDevice(queues);
-    const devices = { vhost: ({ queues }: { queues: number }) => open(queues), tap: () => open(1), close: () => {} };
+    const devices = {
+      vhost: ({ queues }: { queues: number }) => open(queues),
+      tap: () => open(1),
+      afPacket: () => open(1),
+      close: () => {},
+    };
     const options = { devices, print: () => {}, log: () => {} };
     const bess = await loadScript({ name: 'bess.md', source }, { NPORTS: '3' }, options);
     expect(bess.ports.all.map(({ name }) => name)).toEqual(['vm0', 'vm1', 'vm2']);

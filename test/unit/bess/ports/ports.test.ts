@@ -26,6 +26,22 @@ describe('parseVdev', () => {
     expect(parseVdev('eth_tap0,mac=52:54:00:0:0:a9')).toMatchObject({ mac: Uint8Array.of(0x52, 0x54, 0, 0, 0, 0xa9) });
   });
 
+  it("reads DPDK's options of a raw socket", () => {
+    expect(parseVdev('net_af_packet0,iface=eth0')).toEqual({
+      driver: 'af_packet',
+      unit: '0',
+      iface: 'eth0',
+      bypass: false,
+      offloads: PORT_OFFLOADS,
+      queues: 1,
+      notes: [],
+    });
+    expect(parseVdev('eth_af_packet7,iface=eth0,qpairs=1,qdisc_bypass=1')).toMatchObject({ unit: '7', bypass: true });
+    expect(parseVdev('net_af_packet0,iface=x,framecnt=512').notes).toEqual([
+      "vdev net_af_packet0: 'framecnt=512' is ignored by this switch, whose rings have one size",
+    ]);
+  });
+
   it('reports what it ignores', () => {
     expect(parseVdev('eth_vhost0,iface=x,ext-buffer=1').notes).toEqual([
       "vdev eth_vhost0: 'ext-buffer=1' is ignored by this switch",
@@ -42,6 +58,7 @@ describe('parseVdev', () => {
   ])('limits the offloads of a port: %j', (options, offloads) => {
     expect(parseVdev(`eth_vhost0,iface=x${options}`)).toMatchObject({ offloads, notes: [] });
     expect(parseVdev(`net_tap0${options}`)).toMatchObject({ offloads, notes: [] });
+    expect(parseVdev(`net_af_packet0,iface=x${options}`)).toMatchObject({ offloads, notes: [] });
   });
 
   it.each([
@@ -65,6 +82,15 @@ describe('parseVdev', () => {
     ['net_tap0,mac=00:00:00:00:00:00', "it must be 'fixed'"],
     ['net_tap0,iface=a/b', "'a/b' is not the name of an interface"],
     ['net_tap0,iface=sixteen-bytes-12', 'not the name of an interface'],
+    ['net_af_packet0', "it needs the name of an interface that there is: 'iface=eth0'"],
+    ['net_af_packet0,iface=a/b', "'a/b' is not the name of an interface"],
+    ['net_af_packet0,iface=x,qpairs=2', 'qpairs=2: this switch has one queue pair for an interface'],
+    ['net_af_packet0,iface=x,qdisc_bypass=yes', 'qdisc_bypass=yes: it must be 0 or 1'],
+    ['net_af_packet0,iface=x,framesz=big', 'framesz=big is not a number'],
+    [
+      'net_af_packet0,iface=x,framesize=2048',
+      "unknown option 'framesize', perhaps 'framesz'; known are iface, qpairs, ",
+    ],
   ])('refuses %j', (vdev, reason) => {
     expect(errorOf(() => parseVdev(vdev)).message).toContain(reason);
   });
@@ -96,6 +122,7 @@ describe('PortTable', () => {
           return open(vdev.queues);
         },
         tap: () => open(1),
+        afPacket: () => open(1),
         close: () => {
           closed = true;
         },
@@ -156,6 +183,10 @@ describe('PortTable', () => {
     expect(refused(vhost(1, 'x/../0.sock')).message).toContain('port vm1 is on');
     table.create(config('net_tap0,iface=t0'));
     expect(refused('net_tap1,iface=t0').message).toContain('pmd_port0 is on t0');
+    expect(refused('net_af_packet0,iface=t0').message).toContain('pmd_port0 is on t0');
+    expect(table.create(config('net_af_packet0,iface=eth0')).description).toBe('af_packet eth0');
+    expect(refused('eth_af_packet0,iface=eth1').message).toContain('port pmd_port1 has this number');
+    expect(refused('net_af_packet1,iface=eth0').message).toContain('port pmd_port1 is on eth0 already');
     expect(errorOf(() => table.get('vm2'))).toMatchObject({ code: 'ENODEV', message: 'Port vm2 not found' });
   });
 

@@ -40,6 +40,7 @@ async function load(file: string, variables: Record<string, string> = {}): Promi
     devices: {
       vhost: ({ queues }) => open(queues),
       tap: () => open(1),
+      afPacket: () => open(1),
       close: () => {
         sharedClosed = true;
       },
@@ -269,7 +270,7 @@ bess.resume_all()
     ['m::Merge()\nn::Merge()\nm -> n -> 1:m', 'the modules m -> n -> m form a loop, which a packet would never leave'],
     ["PMDPort(vdev='eth_vhost0,iface=c.s')", 'port a has this number; choose another one (EEXIST)'],
     ["PMDPort(vdev='eth_vhost2,iface=./b.s')", 'port b is on ./b.s already (EEXIST)'],
-    ["PMDPort(pci='00:04.0')", 'Cannot attach PCI device 00:04.0: this switch has no physical NICs'],
+    ["PMDPort(pci='00:04.0')", 'Cannot attach PCI device 00:04.0: this switch has no NICs of its own'],
     ["PMDPort(vdev='eth_vhost2,iface=c.s', loopback=True)", 'a vdev has no loopback (ENOTSUP)'],
     ["PMDPort(vdev='eth_vhost2,iface=c.s', num_inc_q=129)", 'Invalid number of queues: 129'],
     ['bess.add_worker(0, 99999)', 'Invalid core 99999: this machine has no such core (EINVAL)'],
