@@ -40,7 +40,7 @@ export class RxRing {
   private readonly words: Int32Array;
   private readonly offsets: Int32Array;
   private readonly reader = new OffloadReader(PORT_OFFLOADS, true, true);
-  /** The frame that the kernel fills next, and how many before it are not given back yet. */
+  /** The frame that the kernel fills next, and how many before it are not given back yet: fewer than the ring has. */
   private next = 0;
   private taken = 0;
 
