@@ -64,7 +64,8 @@ export class NetworkNamespace {
   }
 }
 
-function ip(...args: string[]): string {
+/** Runs `ip ARGS` in the namespace of this process. Throws with the message of `ip` when it fails. */
+export function ip(...args: string[]): string {
   const env = { ...process.env, PATH: searchPath() };
   return execFileSync('ip', args, { encoding: 'utf8', timeout: TIMEOUT_MS, env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
