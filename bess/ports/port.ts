@@ -4,6 +4,7 @@
  * PortDevice is the device as the switch sees it. So the modules depend on neither sockets nor file descriptors.
  */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
+import { RECEIVED_DROP } from '../../observe/page/browser/model/switch-drops.js';
 import { BessError } from '../errors.js';
 import { NO_SWITCH_CAPTURE, type SwitchCapture } from '../switch-capture.js';
 
@@ -72,9 +73,6 @@ export interface QueueUser {
   readonly name: string;
 }
 
-/** Names of the device counters of received packets that the device dropped. */
-const INC_DROPS = /^in_(bad|too)/;
-
 export class Port {
   /** Packets that tasks took from the port. */
   incPackets = 0;
@@ -108,7 +106,7 @@ export class Port {
   stats(): Record<Direction, PortCounters> {
     const { incPackets, incBytes, outPackets, outDropped } = this;
     return {
-      inc: { packets: incPackets, bytes: incBytes, dropped: this.sum((name) => INC_DROPS.test(name)) },
+      inc: { packets: incPackets, bytes: incBytes, dropped: this.sum((name) => RECEIVED_DROP.test(name)) },
       // Only the device counts the bytes that the peer took, because it may drop a packet in the middle of a burst.
       out: { packets: outPackets, bytes: this.sum((name) => name === 'out_bytes'), dropped: outDropped },
     };

@@ -10,5 +10,5 @@ export const SWITCH_REASONS = {
   sink: 'sink',
 } as const;
 
-/** What the device of a port counts when it drops what a peer sent. */
-export const RECEIVED_DROP = /^in_(bad|too)/;
+/** What the device of a port, or the kernel for it, counts when it drops what a peer sent. */
+export const RECEIVED_DROP = /^in_(bad|too|kernelDropped)/;
