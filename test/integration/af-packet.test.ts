@@ -142,7 +142,7 @@ describeWith('a raw socket', [root, command('ip')], () => {
     device.complete();
   });
 
-  it('says that the interface is down or without carrier, and works when it is up again', async () => {
+  it('says that the interface is down or without carrier, and works again', async () => {
     const { name } = cable;
     cable.set('down');
     expect(device.problem).toBe(`the interface ${name} is down: bring it up with 'ip link set ${name} up'`);

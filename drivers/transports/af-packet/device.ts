@@ -180,9 +180,9 @@ export class AfPacketDevice implements PacketEndpoint {
   /** Closes the socket. The interface stays. */
   close(): void {
     if (this.closed) return;
-    this.closed = true;
     this.disableKick();
     this.readDrops();
+    this.closed = true;
     closeFile(this.socket.fd);
     // The rings live until they are unmapped.
     this.options.windows.release(this.socket.range);
@@ -275,6 +275,7 @@ export class AfPacketDevice implements PacketEndpoint {
   }
 
   private readDrops(): void {
+    if (this.closed) return;
     if (readSocketOption(this.socket.fd, abi.SOL_PACKET, abi.PACKET_STATISTICS, this.statistics) === 0) {
       this.inKernelDropped += this.statistics[1];
     }

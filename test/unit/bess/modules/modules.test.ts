@@ -35,6 +35,12 @@ describe('input and output modules', () => {
     expect(port.deviceCounters()).toEqual({ in_badHead: 4 });
   });
 
+  it('counts what the kernel has dropped before the device could take it', () => {
+    const { port, queue } = fakePort('a');
+    queue.counters = () => ({ in_packets: 9, in_kernelDropped: 3, in_tooShort: 2 });
+    expect(port.stats().inc.dropped).toBe(5);
+  });
+
   it('takes at most 32 packets at once, or as many as set_burst says', () => {
     const a = fakePort('a');
     const input = new PortInc('in', a.port);

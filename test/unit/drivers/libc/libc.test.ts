@@ -10,6 +10,7 @@ import {
   closeFile,
   connectUnix,
   eventfd,
+  interfaceState,
   ioctl,
   listenUnix,
   MAX_FDS,
@@ -18,7 +19,9 @@ import {
   nameThread,
   openFile,
   pinThread,
+  readSocketOption,
   SystemError,
+  setSocketOption,
 } from '../../../../drivers/libc/index.js';
 import { openFds, temporaryDirectory } from '../../../support/resources.js';
 
@@ -168,6 +171,34 @@ describe('unix sockets', () => {
     expect(systemErrorOf(() => listenUnix(path))).toMatchObject({ syscall: 'bind', code: 'EADDRINUSE', target: path });
     expect(systemErrorOf(() => connectUnix(`${path}.none`))).toMatchObject({ syscall: 'connect', code: 'ENOENT' });
     expect(systemErrorOf(() => acceptUnix(own(eventfd()), path))).toMatchObject({ syscall: 'accept', target: path });
+  });
+});
+
+describe('any socket', () => {
+  const socket = (): number => {
+    const fd = listenUnix(`${directory.path}/s`);
+    owned.push(fd);
+    return fd;
+  };
+
+  it('has options of 32-bit words', () => {
+    const fd = socket();
+    const size = new Uint32Array(new ArrayBuffer(4));
+    setSocketOption(fd, abi.SOL_SOCKET, abi.SO_SNDBUF, [20_000], 'SO_SNDBUF', 's');
+    expect(readSocketOption(fd, abi.SOL_SOCKET, abi.SO_SNDBUF, size)).toBe(0);
+    // The kernel doubles it (socket(7)).
+    expect(size[0]).toBe(40_000);
+    expect(readSocketOption(fd, abi.SOL_PACKET, abi.PACKET_STATISTICS, size)).not.toBe(0);
+    expect(() => setSocketOption(fd, abi.SOL_PACKET, abi.PACKET_VNET_HDR, [1], 'PACKET_VNET_HDR', 's')).toThrow(
+      /^setsockopt PACKET_VNET_HDR s: .*\(E\w+\)$/,
+    );
+  });
+
+  it('tells the state of an interface, or that there is none', () => {
+    const fd = socket();
+    expect(interfaceState(fd, 'lo')).toMatchObject({ isUp: true, isRunning: true, mtu: 65536, isEthernet: false });
+    expect(interfaceState(fd, 'nowhere0')).toBeNull();
+    expect(() => interfaceState(-1, 'lo')).toThrow(/^ioctl SIOCGIFINDEX lo: .*\(EBADF\)$/);
   });
 });
 

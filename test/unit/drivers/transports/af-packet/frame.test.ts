@@ -26,6 +26,10 @@ describe('fitsMtu', () => {
     expect(fitsMtu(packet(length, fields), 0, 0, 1500)).toBe(fits);
   });
 
+  it('knows a GSO packet that is longer than a frame of the ring', () => {
+    expect(fitsMtu(packet(65_554, { ...IPV4, 46: [0x80] }), 0, CHECKSUM_PARTIAL | GSO_TCP4, 1500)).toBe(false);
+  });
+
   it.each([
     [1448, true],
     [1449, false],
