@@ -8,6 +8,7 @@ import { L2Forward } from './modules/l2-forward.js';
 import { Sink } from './modules/merge-sink.js';
 import { Replicate } from './modules/replicate.js';
 import { Source } from './modules/source.js';
+import { TunnelModule } from './modules/tunnel/tunnel-module.js';
 import type { Port, PortCounters } from './ports/port.js';
 
 /** The counters of a port. */
@@ -52,6 +53,11 @@ export interface ModuleStats {
   gates: GateStats[];
   /** Packets that left by a gate without a connection. */
   deadends: number;
+  /**
+   * What the module counts by itself, by name: the reasons for which a tunnel module drops packets, and `cut`. Zeros are left
+   * out.
+   */
+  counters: Record<string, number>;
 }
 
 /** Dropped packets by reason. */
@@ -68,11 +74,13 @@ export interface Drops {
   deadend: number;
   /** A Sink discarded the packet. */
   sink: number;
+  /** VXLANEncap, VXLANDecap, IPEncap or EtherEncap refused the packet. The module's counters say why. */
+  tunnel: number;
 }
 
 /**
  * The sums over all ports and modules. Between two bursts they are exact:
- * `received + generated + copied = forwarded + dropped.total`.
+ * `received + generated + copied + cut = forwarded + dropped.total`.
  */
 export interface Summary {
   /** Packets taken from ports. */
@@ -81,6 +89,8 @@ export interface Summary {
   generated: number;
   /** Copies that Replicate modules made, without the originals. */
   copied: number;
+  /** Packets that modules cut out of larger ones to give them headers, without the first of each. */
+  cut: number;
   /** Packets delivered to peers. Each copy counts. */
   forwarded: number;
   /** The part of `forwarded` that came through a Replicate, with the originals. */
@@ -131,6 +141,7 @@ export function snapshot(ports: readonly Port[], graph: ModuleGraph, worker: Wor
         .filter((output) => output !== null)
         .map(({ gate, next, inputGate, packets, bytes }) => ({ gate, to: next.name, inputGate, packets, bytes })),
       deadends: module.deadends,
+      counters: module.counters(),
     })),
   };
 }
@@ -141,8 +152,8 @@ function portStats(port: Port): PortStats {
 }
 
 function summarize(ports: readonly Port[], graph: ModuleGraph): Summary {
-  const drops: Drops = { full: 0, noPeer: 0, interfaceDown: 0, unknownDestination: 0, deadend: 0, sink: 0 };
-  const sum = { received: 0, generated: 0, copied: 0, forwarded: 0, replicated: 0 };
+  const drops: Drops = { full: 0, noPeer: 0, interfaceDown: 0, unknownDestination: 0, deadend: 0, sink: 0, tunnel: 0 };
+  const sum = { received: 0, generated: 0, copied: 0, cut: 0, forwarded: 0, replicated: 0 };
   for (const port of ports) {
     sum.received += port.incPackets;
     sum.forwarded += port.outPackets;
@@ -160,6 +171,10 @@ function summarize(ports: readonly Port[], graph: ModuleGraph): Summary {
     if (module instanceof Sink) drops.sink += module.discarded;
     if (module instanceof Source) sum.generated += module.generated;
     if (module instanceof Replicate) sum.copied += module.copies;
+    if (module instanceof TunnelModule) {
+      drops.tunnel += module.refused;
+      sum.cut += module.cut;
+    }
   }
   const total = Object.values(drops).reduce((all, count) => all + count, 0);
   return { ...sum, dropped: { total, ...drops } };
@@ -189,7 +204,7 @@ export function renderStats(stats: SwitchStats): string {
     [name, description, up ? 'UP' : 'DOWN', 'inc', ...figures(inc.packets, inc.bytes, inc.dropped)],
     ['', '', '', 'out', ...figures(out.packets, out.bytes, out.dropped)],
   ]);
-  const modules = stats.modules.flatMap(({ name, class: className, desc, gates, deadends }) => {
+  const modules = stats.modules.flatMap(({ name, class: className, desc, gates, deadends, counters }) => {
     const label = `${name}::${className}${desc === '' ? '' : `(${desc})`}`;
     const rows = gates.map(({ gate, to, inputGate, packets, bytes }, i) => [
       i === 0 ? label : '',
@@ -198,6 +213,7 @@ export function renderStats(stats: SwitchStats): string {
     ]);
     if (rows.length === 0) rows.push([label, '', '', '']);
     if (deadends > 0) rows.push(['', 'deadends', ...figures(deadends), '']);
+    for (const [counter, count] of Object.entries(counters)) rows.push(['', counter, ...figures(count), '']);
     return rows;
   });
   return [
@@ -218,6 +234,7 @@ function renderSummary({ forwarded, replicated, dropped }: Summary): string {
     [dropped.unknownDestination, 'unknown destination'],
     [dropped.deadend, 'unconnected gate'],
     [dropped.sink, 'sink'],
+    [dropped.tunnel, 'tunnel'],
   ] as const;
   const counts = reasons.filter(([count]) => count > 0).map(([count, reason]) => `${NUMBERS.format(count)} ${reason}`);
   const detail = counts.length === 0 ? '' : ` (${counts.join(', ')})`;

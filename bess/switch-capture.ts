@@ -37,6 +37,17 @@ const MODULE_DROPS: Readonly<Record<string, string>> = {
   SpoofGuard: 'a source address is not that of the VM, or the gate for such packets is not connected',
   Sink: 'a Sink discards all packets',
 };
+/** Why a module drops packets that has several reasons, by their names in its counters. */
+const TUNNEL_DROPS: Readonly<Record<string, string>> = {
+  truncated: 'it is shorter than its headers, or than they say',
+  badIp: 'its outer header is not a sound one of IPv4',
+  fragment: 'the outer packet is a fragment',
+  badUdp: 'the outer packet is not of UDP, or has a wrong length',
+  badFlags: 'its VXLAN header has no VNI',
+  nested: 'the inner frame is one of VXLAN itself',
+  tooLong: 'with its headers it is too long',
+  badOffload: 'what its sender asks for does not fit the packet',
+};
 const UNCONNECTED = 'it left by a gate that is not connected';
 
 type Counts = Readonly<Record<string, number>>;
@@ -56,6 +67,8 @@ export interface CapturedPort {
 export interface CapturedModule {
   readonly name: string;
   readonly className: string;
+  /** Names of the reasons for which it drops packets, if it has several. */
+  readonly dropReasons: readonly string[];
   capture: SwitchCapture;
 }
 
@@ -64,6 +77,9 @@ export class SwitchCapture extends CaptureSinks {
   source = 0;
   private ports: readonly CapturedPort[] = [];
   private modules: readonly CapturedModule[] = [];
+  /** The first number of the module's own reasons, and how many there are of all modules. */
+  private readonly ownReasons = new Map<CapturedModule, number>();
+  private moduleReasons = 0;
   /** What the devices counted when a packet was dropped last: what has grown since is the reason. */
   private readonly counted = new Map<CapturedPort, Counts>();
 
@@ -80,7 +96,12 @@ export class SwitchCapture extends CaptureSinks {
       port.number = number;
       port.capture = this;
     }
-    for (const module of modules) module.capture = this;
+    this.moduleReasons = modules.length;
+    for (const module of modules) {
+      module.capture = this;
+      this.ownReasons.set(module, this.moduleReasons);
+      this.moduleReasons += module.dropReasons.length;
+    }
   }
 
   /** Begins a capture. @throws RequestError when there is no such port */
@@ -97,9 +118,12 @@ export class SwitchCapture extends CaptureSinks {
     const interfaces = ports.map(({ name, description }) => ({ name, description }));
     if (modules.some(({ className }) => className === 'Source'))
       interfaces.push({ name: 'generated', description: 'packets that Source modules make' });
-    const ofModules = modules.map(
-      ({ name, className }) => `dropped by ${name} (${className}): ${MODULE_DROPS[className] ?? UNCONNECTED}`,
-    );
+    const droppedBy = ({ name, className }: CapturedModule, why: string): string =>
+      `dropped by ${name} (${className}): ${why}`;
+    const ofModules = [
+      ...modules.map((module) => droppedBy(module, MODULE_DROPS[module.className] ?? UNCONNECTED)),
+      ...modules.flatMap((module) => module.dropReasons.map((name) => droppedBy(module, TUNNEL_DROPS[name]))),
+    ];
     const atPorts = [...OUT_NAMES.map((name) => `${name}: ${OUT_DROPS[name]}`), OTHER_DROP];
     return { rings, interfaces, reasons: [...ofModules, ...atPorts] };
   }
@@ -133,11 +157,14 @@ export class SwitchCapture extends CaptureSinks {
     }
   }
 
-  /** A module drops a batch. It came in by the port whose packets are being forwarded. */
-  droppedBy(module: CapturedModule, { burst, indices, count }: Batch): void {
+  /**
+   * A module drops a batch. It came in by the port whose packets are being forwarded.
+   * @param own the number of one of the module's own reasons; -1: the usual one
+   */
+  droppedBy(module: CapturedModule, { burst, indices, count }: Batch, own = -1): void {
     const { source } = this;
     const name = source < this.ports.length ? this.ports[source].name : '';
-    const reason = this.modules.indexOf(module);
+    const reason = own < 0 ? this.modules.indexOf(module) : (this.ownReasons.get(module) ?? 0) + own;
     for (const sink of this.all) {
       if (!isOf(sink, name) || !sink.takesDrop(DIRECTION_IN)) continue;
       for (let i = 0; i < count; i++) copy(sink, burst, indices[i], whereOf(DIRECTION_IN, source), reason);
@@ -151,7 +178,7 @@ export class SwitchCapture extends CaptureSinks {
     const now = port.deviceCounters();
     this.counted.set(port, now);
     const grown = OUT_NAMES.findIndex((name) => (now[name] ?? 0) > (before[name] ?? 0));
-    return this.modules.length + (grown < 0 ? OUT_NAMES.length : grown);
+    return this.moduleReasons + (grown < 0 ? OUT_NAMES.length : grown);
   }
 }
 

@@ -21,6 +21,7 @@ export function familiesOf({ process, switch: value }: ProcessStats): Family[] {
   total('received', 'packets taken from ports', summary.received);
   total('generated', 'packets that Source modules have made', summary.generated);
   total('copied', 'copies that Replicate modules have made', summary.copied);
+  total('cut', 'packets that modules have cut out of larger ones to give them headers', summary.cut);
   total('forwarded', 'packets delivered to peers; each copy counts', summary.forwarded);
   for (const [name, reason] of Object.entries(SWITCH_REASONS)) {
     const count = summary.dropped[name as keyof typeof SWITCH_REASONS];
@@ -49,7 +50,10 @@ function addPort(families: Families, port: string, { up, inc, out, device }: Por
     families.counter('tspmd_switch_device_events', "what the port's device counts", count, { port, event });
 }
 
-function addGates(families: Families, { name: module, class: className, gates, deadends }: ModuleStats): void {
+function addGates(
+  families: Families,
+  { name: module, class: className, gates, deadends, counters }: ModuleStats,
+): void {
   for (const { gate, to, packets, bytes } of gates) {
     const labels = { module, class: className, gate, to };
     families.counter('tspmd_switch_gate_packets', 'packets that left a module by the gate', packets, labels);
@@ -57,4 +61,7 @@ function addGates(families: Families, { name: module, class: className, gates, d
   }
   const help = 'packets that left a module by a gate without a connection';
   families.counter('tspmd_switch_deadend_packets', help, deadends, { module, class: className });
+  for (const [event, count] of Object.entries(counters)) {
+    families.counter('tspmd_switch_module_events', 'what a module counts', count, { module, class: className, event });
+  }
 }

@@ -6,7 +6,9 @@ import { LineLimiter, type Suppressed } from '../drivers/log/line-limiter.js';
 import type { IdlePolicy } from '../drivers/poll-loop.js';
 import { BessError } from './errors.js';
 import { ModuleGraph } from './modules/graph.js';
+import { Metadata } from './modules/metadata/attribute.js';
 import { SourceWatch } from './modules/source-watch.js';
+import { HeaderMemory } from './modules/tunnel/header-memory.js';
 import { type DeviceFactory, PortTable } from './ports/pmd-port.js';
 import type { Port } from './ports/port.js';
 import { PortWatch } from './ports/port-watch.js';
@@ -30,6 +32,9 @@ const CHECK_MS = 1000;
 export class Switch {
   readonly ports: PortTable;
   readonly graph = new ModuleGraph();
+  /** What modules attach to packets, and where they write headers. */
+  readonly metadata = new Metadata();
+  readonly headers: HeaderMemory;
   /** Where captures see the packets. */
   readonly capture = new SwitchCapture();
   /** Called once if an error stops the worker. The ports are still open then. */
@@ -48,6 +53,7 @@ export class Switch {
   constructor(options: SwitchOptions) {
     this.log = options.log ?? (() => undefined);
     this.idle = options.idle ?? 'adaptive';
+    this.headers = new HeaderMemory(options.devices.windows ?? null);
     this.ports = new PortTable(options.devices, (line) => this.log(line, { event: 'warning' }));
   }
 
@@ -65,9 +71,9 @@ export class Switch {
     this.core = core;
   }
 
-  /** Starts to forward. Rejects if the modules form a loop, or if the process may not use the worker's core. */
+  /** Starts to forward. Rejects if the modules cannot work together, or if the process may not use the worker's core. */
   async start(): Promise<void> {
-    this.graph.checkLoops();
+    this.graph.check();
     const ports = this.ports.all;
     this.capture.attach(ports, this.graph.all);
     this.worker = new Worker(this.graph.tasks, this.idle, (error) => this.onError?.(error));
@@ -111,6 +117,7 @@ export class Switch {
     }
     for (const limiter of this.limiters.splice(0)) limiter.close();
     this.graph.close();
+    this.headers.close();
     await this.ports.close();
   }
 

@@ -28,6 +28,11 @@ export class Batch {
   bytes = 0;
   /** True behind a Replicate: each packet of this batch is one of several copies. */
   replicated = false;
+  /**
+   * Bytes in front of the first segment of each packet that a module may write a header to. Nobody else uses them while
+   * the packet is on its way. 0: a packet must not be written.
+   */
+  headroom = 0;
 
   constructor() {
     for (let i = 0; i < MAX_BURST; i++) this.indices[i] = i;
@@ -52,6 +57,16 @@ export class Batch {
     this.count = 0;
     this.bytes = 0;
     this.replicated = other.replicated;
+    this.headroom = other.headroom;
+  }
+
+  /** Makes this an empty batch over a burst that a module fills with packets of another batch. */
+  beginOver(burst: PacketBurst, other: Batch): void {
+    this.burst = burst;
+    this.count = 0;
+    this.bytes = 0;
+    this.replicated = other.replicated;
+    this.headroom = 0;
   }
 
   /** Appends packet `index` of the burst. */

@@ -1,6 +1,8 @@
 /** The modules of a switch, by name, and the connections between them (BESS: module_graph.cc). */
 import { BessError } from '../errors.js';
+import { checkReaders, setKept } from './metadata/check.js';
 import type { Module, Task } from './module.js';
+import { Replicate } from './replicate.js';
 
 export class ModuleGraph {
   private readonly modules = new Map<string, Module>();
@@ -59,6 +61,19 @@ export class ModuleGraph {
   checkLoops(): void {
     const finished = new Set<Module>();
     for (const module of this.modules.values()) walk(module, [], finished);
+  }
+
+  /**
+   * Throws EINVAL if the modules form a loop, or if a module would read metadata that nobody sets. To be called before
+   * packets flow.
+   */
+  check(): void {
+    this.checkLoops();
+    checkReaders(this.all);
+    setKept(
+      this.all,
+      this.all.filter((module) => module instanceof Replicate),
+    );
   }
 
   /** Closes all modules and forgets them. */

@@ -6,11 +6,12 @@
  * if there is no default gate.
  */
 import { formatMac, MAC_BYTES as MAC_ADDRESS_BYTES, macOctets } from '../../drivers/mac-address.js';
-import { MAX_BURST, type PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
+import type { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { BessError } from '../errors.js';
-import { Batch } from './batch.js';
+import type { Batch } from './batch.js';
 import { MacTable, NOT_FOUND } from './mac-table.js';
-import { DROP_GATE, MAX_GATES, Module } from './module.js';
+import { DROP_GATE } from './module.js';
+import { Splitter } from './splitter.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
 const MAC_BYTES = MAC_ADDRESS_BYTES;
@@ -55,9 +56,8 @@ function isPowerOf2(n: number): boolean {
   return Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;
 }
 
-export class L2Forward extends Module {
+export class L2Forward extends Splitter {
   override readonly className = 'L2Forward';
-  override readonly outputGates = MAX_GATES;
   /**
    * Packets dropped because no entry has their destination and there is no default gate. `deadends` counts them as
    * well.
@@ -65,11 +65,6 @@ export class L2Forward extends Module {
   unknown = 0;
   private readonly table: MacTable;
   private defaultGate = DROP_GATE;
-  private readonly gateOf = new Uint16Array(MAX_BURST);
-  /** 1: {@link split} has sent this packet of the batch. */
-  private readonly done = new Uint8Array(MAX_BURST);
-  /** The packets that {@link split} sends to one gate. */
-  private readonly part = new Batch();
   /** The destination address of a frame that has it in several segments. */
   private readonly gathered = new Uint8Array(MAC_BYTES);
 
@@ -193,27 +188,7 @@ export class L2Forward extends Module {
     else this.split(batch);
   }
 
-  /**
-   * Sends one batch to each gate. Gates come in the order of their first packets; packets of a gate keep their order.
-   */
-  private split(batch: Batch): void {
-    const { gateOf, done, part } = this;
-    const { indices, count } = batch;
-    for (let i = 0; i < count; i++) done[i] = 0;
-    for (let i = 0; i < count; i++) {
-      if (done[i] !== 0) continue;
-      const gate = gateOf[i];
-      part.beginLike(batch);
-      for (let j = i; j < count; j++) {
-        if (gateOf[j] !== gate) continue;
-        done[j] = 1;
-        part.add(indices[j]);
-      }
-      this.send(gate, part);
-    }
-  }
-
-  private send(gate: number, batch: Batch): void {
+  protected override send(gate: number, batch: Batch): void {
     if (gate === DROP_GATE || gate === NO_ADDRESS) this.unknown += batch.count;
     this.emit(gate, batch);
   }

@@ -10,6 +10,7 @@ import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
 import { NO_SWITCH_CAPTURE, type SwitchCapture } from '../switch-capture.js';
 import type { Batch } from './batch.js';
+import type { Attribute } from './metadata/attribute.js';
 
 /** The most input gates, and the most output gates, of a module (BESS: gate.h). */
 export const MAX_GATES = 8192;
@@ -36,6 +37,9 @@ export interface Task {
 /** The part of a queue that wakes a sleeping worker (drivers/packet-endpoint.ts). */
 export type WakeSource = Pick<PacketEndpoint, 'enableKick' | 'disableKick' | 'pollOnly' | 'onKick'>;
 
+const NO_ATTRIBUTES: readonly Attribute[] = [];
+const NO_REASONS: readonly string[] = [];
+
 export abstract class Module {
   /** The module's class as a script names it. */
   abstract readonly className: string;
@@ -48,8 +52,13 @@ export abstract class Module {
    * Output gates by number; null: not connected. The array has no holes, because V8 makes a sparse array a dictionary.
    */
   readonly gates: (OutputGate | null)[] = [];
+  /** Metadata attributes that packets must have when they come to the module, and those that it gives them. */
+  readonly reads: readonly Attribute[] = NO_ATTRIBUTES;
+  readonly writes: readonly Attribute[] = NO_ATTRIBUTES;
   /** Packets that left by a gate without a connection. */
   deadends = 0;
+  /** Names of the reasons for which the module drops packets, if it has several (switch-capture.ts). */
+  readonly dropReasons: readonly string[] = NO_REASONS;
   /** Where captures see what the module drops. */
   capture: SwitchCapture = NO_SWITCH_CAPTURE;
 
@@ -58,6 +67,11 @@ export abstract class Module {
   /** Describes the module for `show pipeline`, after its class. May be empty. */
   describe(): string {
     return '';
+  }
+
+  /** What the module counts by itself, by name, without zeros: the reasons for which it drops packets, and others. */
+  counters(): Record<string, number> {
+    return {};
   }
 
   /** Handles a batch. The batch is valid only during the call: read it or pass it on, but do not keep it. */

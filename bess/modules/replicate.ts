@@ -7,6 +7,7 @@
  */
 import { BessError } from '../errors.js';
 import type { Batch } from './batch.js';
+import type { Attribute } from './metadata/attribute.js';
 import { Module } from './module.js';
 
 const MAX_REPLICAS = 32;
@@ -17,6 +18,9 @@ export class Replicate extends Module {
   /** Copies that this module made: packets that left by `gates[1:]`. */
   copies = 0;
   private copyGates = new Uint16Array(0);
+  private keptAttributes: readonly Attribute[] = [];
+  /** The values of the attributes when a batch came. */
+  private keptValues: readonly Int32Array[] = [];
 
   /** @param gates numbers of output gates; more than 32 are EINVAL */
   constructor(name: string, gates: readonly number[] = []) {
@@ -30,6 +34,19 @@ export class Replicate extends Module {
     this.copyGates = Uint16Array.from(gates.slice(1));
   }
 
+  /**
+   * Sets the metadata attributes that a module behind one gate may change, and that the packets behind the next gate must
+   * have as they came: all copies of a packet have its number.
+   */
+  set kept(attributes: readonly Attribute[]) {
+    this.keptAttributes = attributes;
+    this.keptValues = attributes.map(({ words }) => new Int32Array(words.length));
+  }
+
+  get kept(): readonly Attribute[] {
+    return this.keptAttributes;
+  }
+
   override describe(): string {
     return `${this.copyGates.length + 1} gates`;
   }
@@ -38,7 +55,12 @@ export class Replicate extends Module {
     const gates = this.copyGates;
     const before = batch.replicated;
     batch.replicated = true;
-    for (let i = 0; i < gates.length; i++) this.emit(gates[i], batch);
+    const { keptAttributes, keptValues } = this;
+    for (let k = 0; k < keptAttributes.length; k++) keptValues[k].set(keptAttributes[k].words);
+    for (let i = 0; i < gates.length; i++) {
+      this.emit(gates[i], batch);
+      for (let k = 0; k < keptAttributes.length; k++) keptAttributes[k].words.set(keptValues[k]);
+    }
     this.copies += gates.length * batch.count;
     this.emit(0, batch);
     batch.replicated = before;

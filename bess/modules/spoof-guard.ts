@@ -91,28 +91,30 @@ export class SpoofGuard extends Module {
     burst.clear();
     for (let i = 0; i < batch.count; i++) this.copyOut(batch, batch.indices[i]);
     if (batch.burst.offloaded !== 0) this.copyOffloads(batch);
-    passed.beginLike(batch);
-    refused.beginLike(batch);
-    passed.burst = burst;
-    refused.burst = burst;
-    for (let i = 0; i < burst.count; i++) {
-      if (this.isOwn(i)) passed.add(i);
-      else refused.add(i);
+    passed.beginOver(burst, batch);
+    refused.beginOver(burst, batch);
+    for (let i = 0; i < batch.count; i++) {
+      const packet = batch.indices[i];
+      if (this.isOwn(packet)) passed.add(packet);
+      else refused.add(packet);
     }
     if (passed.count > 0) this.emit(PASSED, passed);
     if (refused.count > 0) this.emit(REFUSED, refused);
   }
 
-  /** Copies a packet, in one piece, into memory that the VM cannot write. */
+  /** Copies a packet, in one piece, into memory that the VM cannot write. It keeps its number, which metadata belongs to. */
   private copyOut(batch: Batch, packet: number): void {
     const from = batch.burst;
     const first = from.firstSegment[packet];
-    const start = this.burst.count * SLOT_BYTES + (from.segmentOffset[first] & 7);
+    const start = packet * SLOT_BYTES + (from.segmentOffset[first] & 7);
     let at = start;
     for (let s = first; s < from.firstSegment[packet + 1]; s++) {
       copyBetween(this.burst.memory, at, from.memory, from.segmentOffset[s], from.segmentLength[s]);
       at += from.segmentLength[s];
     }
+    // Each packet has one segment, of the same number.
+    this.burst.count = packet;
+    this.burst.segments = packet;
     this.burst.push(start, at - start);
   }
 
@@ -122,11 +124,11 @@ export class SpoofGuard extends Module {
     const { burst } = this;
     for (let i = 0; i < batch.count; i++) {
       const packet = batch.indices[i];
-      burst.flags[i] = from.flags[packet];
-      burst.gsoSize[i] = from.gsoSize[packet];
-      burst.csumStart[i] = from.csumStart[packet];
-      burst.csumOffset[i] = from.csumOffset[packet];
-      if (burst.flags[i] !== 0) burst.offloaded++;
+      burst.flags[packet] = from.flags[packet];
+      burst.gsoSize[packet] = from.gsoSize[packet];
+      burst.csumStart[packet] = from.csumStart[packet];
+      burst.csumOffset[packet] = from.csumOffset[packet];
+      if (burst.flags[packet] !== 0) burst.offloaded++;
     }
   }
 

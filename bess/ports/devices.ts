@@ -83,6 +83,7 @@ export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
   const windows = new WindowAllocator();
   let fixedMacs = 0;
   return {
+    windows,
     vhost({ iface, queues, client, offloads }: VhostVdev): PortDevice {
       const options = { path: iface, reactor, windows, client, queuePairs: queues, files, offloads };
       return opened(() => new VhostDevice(new VhostUserBackend(options), iface));

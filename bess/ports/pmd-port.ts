@@ -6,6 +6,7 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import type { WindowAllocator } from '../../drivers/memory/index.js';
 import { BessError } from '../errors.js';
 import { checkQueueConfig, Port, type PortDevice, type QueueConfig } from './port.js';
 import { socketInUse } from './socket-user.js';
@@ -15,6 +16,8 @@ const DRIVER = 'PMDPort';
 
 /** Opens the devices behind ports. */
 export interface DeviceFactory {
+  /** The windows that the memories of the devices lie in; without it, packets are copied to be given headers. */
+  readonly windows?: WindowAllocator;
   vhost(vdev: VhostVdev): PortDevice;
   tap(vdev: TapVdev): PortDevice;
   afPacket(vdev: AfPacketVdev): PortDevice;

@@ -107,7 +107,7 @@ export class SwitchHost implements ScriptHost {
   }
 
   private createModule(moduleClass: ModuleClass, name: string | null, args: Arguments): ModuleObject {
-    const make = moduleClass.prepare(args, this.bess.ports);
+    const make = moduleClass.prepare(args, this.bess);
     args.finish();
     const { graph } = this.bess;
     return new ModuleObject(graph.add(make(graph.nameFor(name, moduleClass.template))), this.bess);

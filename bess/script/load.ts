@@ -47,7 +47,7 @@ export async function loadScript(
   const host = new SwitchHost(bess, variables, { print, log: warn });
   try {
     runScript(source, name, host);
-    bess.graph.checkLoops();
+    bess.graph.check();
   } catch (error) {
     await bess.stop();
     throw scriptError(error, name);

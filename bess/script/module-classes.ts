@@ -5,17 +5,26 @@
 
 import { BessError } from '../errors.js';
 import type { PlainMap } from '../lang/index.js';
+import { Bpf } from '../modules/bpf.js';
 import { L2Forward, type MacEntry, parseMac } from '../modules/l2-forward.js';
 import { Merge, Sink } from '../modules/merge-sink.js';
+import type { Metadata } from '../modules/metadata/attribute.js';
+import { SetMetadata } from '../modules/metadata/set-metadata.js';
 import type { Module } from '../modules/module.js';
 import { PortInc, QueueInc } from '../modules/port-inc.js';
 import { PortOut, QueueOut } from '../modules/port-out.js';
 import { Replicate } from '../modules/replicate.js';
 import { Source } from '../modules/source.js';
 import { parseIpv4, SpoofGuard } from '../modules/spoof-guard.js';
+import { EtherEncap } from '../modules/tunnel/ether-encap.js';
+import type { HeaderMemory } from '../modules/tunnel/header-memory.js';
+import { IpEncap } from '../modules/tunnel/ip-encap.js';
+import { VxlanDecap } from '../modules/tunnel/vxlan-decap.js';
+import { VxlanEncap } from '../modules/tunnel/vxlan-encap.js';
 import type { PortTable } from '../ports/pmd-port.js';
 import type { Port } from '../ports/port.js';
 import type { Arguments } from './arguments.js';
+import { attributeSetting, bpfFilter } from './metadata-arguments.js';
 
 /** The answer of a command: null, or the fields of BESS's response message. */
 export type CommandResult = Readonly<Record<string, number[]>> | null;
@@ -25,11 +34,18 @@ export type CommandResult = Readonly<Record<string, number[]>> | null;
  */
 export type Command = (args: Arguments) => () => CommandResult;
 
+/** What modules of a switch share. */
+export interface ModuleParts {
+  readonly ports: PortTable;
+  readonly metadata: Metadata;
+  readonly headers: HeaderMemory;
+}
+
 export interface ModuleClass {
   /** Beginning of the names of modules without a name: `source` gives source0, source1, … */
   readonly template: string;
   /** Reads the arguments of the class. Returns a function that makes the module. */
-  prepare(args: Arguments, ports: PortTable): (name: string) => Module;
+  prepare(args: Arguments, parts: ModuleParts): (name: string) => Module;
 }
 
 /**
@@ -51,21 +67,21 @@ export const MODULE_CLASSES: ReadonlyMap<string, ModuleClass> = new Map<string, 
   Object.entries<ModuleClass>({
     PortInc: {
       template: 'port_inc',
-      prepare(args, ports) {
+      prepare(args, { ports }) {
         const port = portOf(args, ports, PORT_MISSING);
         return (name) => new PortInc(name, port);
       },
     },
     PortOut: {
       template: 'port_out',
-      prepare(args, ports) {
+      prepare(args, { ports }) {
         const port = portOf(args, ports, PORT_MISSING);
         return (name) => new PortOut(name, port);
       },
     },
     QueueInc: {
       template: 'queue_inc',
-      prepare(args, ports) {
+      prepare(args, { ports }) {
         const port = portOf(args, ports, QUEUE_PORT_MISSING);
         const queue = args.integer('qid', 0);
         return (name) => new QueueInc(name, port, queue);
@@ -73,7 +89,7 @@ export const MODULE_CLASSES: ReadonlyMap<string, ModuleClass> = new Map<string, 
     },
     QueueOut: {
       template: 'queue_out',
-      prepare(args, ports) {
+      prepare(args, { ports }) {
         const port = portOf(args, ports, QUEUE_PORT_MISSING);
         const queue = args.integer('qid', 0);
         return (name) => new QueueOut(name, port, queue);
@@ -101,6 +117,48 @@ export const MODULE_CLASSES: ReadonlyMap<string, ModuleClass> = new Map<string, 
         const ips = args.strings('ips').map(parseIpv4);
         return (name) => new SpoofGuard(name, mac, ips);
       },
+    },
+    BPF: {
+      template: 'bpf',
+      prepare(args) {
+        const filters = args.dictionaries('filters').map(bpfFilter);
+        return (name) => new Bpf(name, filters);
+      },
+    },
+    SetMetadata: {
+      template: 'setattr',
+      prepare(args, { metadata }) {
+        const settings = args.dictionaries('attrs').map(attributeSetting);
+        return (name) => new SetMetadata(name, metadata, settings);
+      },
+    },
+    VXLANEncap: {
+      template: 'vxlan_encap',
+      prepare(args, { metadata, headers }) {
+        const port = args.integer('dstport', 0);
+        return (name) => new VxlanEncap(name, metadata, headers, port);
+      },
+    },
+    VXLANDecap: {
+      template: 'vxlan_decap',
+      prepare:
+        (_, { metadata }) =>
+        (name) =>
+          new VxlanDecap(name, metadata),
+    },
+    IPEncap: {
+      template: 'ip_encap',
+      prepare:
+        (_, { metadata, headers }) =>
+        (name) =>
+          new IpEncap(name, metadata, headers),
+    },
+    EtherEncap: {
+      template: 'ether_encap',
+      prepare:
+        (_, { metadata, headers }) =>
+        (name) =>
+          new EtherEncap(name, metadata, headers),
     },
     Merge: { template: 'merge', prepare: () => (name) => new Merge(name) },
     Sink: { template: 'sink', prepare: () => (name) => new Sink(name) },
@@ -139,6 +197,15 @@ export function commandsOf(module: Module): ReadonlyMap<string, Command> {
       const gates = args.integers('gates');
       return effect(() => module.setGates(gates));
     });
+  }
+  if (module instanceof Bpf) {
+    for (const name of ['add', 'delete'] as const) {
+      commands.set(name, (args) => {
+        const filters = args.dictionaries('filters').map(bpfFilter);
+        return effect(() => module[name](filters));
+      });
+    }
+    commands.set('clear', () => effect(() => module.clear()));
   }
   if (module instanceof PortInc || module instanceof QueueInc || module instanceof Source) {
     commands.set('set_burst', (args) => {

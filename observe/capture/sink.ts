@@ -83,7 +83,7 @@ export class CaptureSink {
     this.drops = drops;
     this.port = port;
     this.directions = directions;
-    this.match = filter === '' ? ALL : compileFilter(filter);
+    this.match = filter === '' ? ALL : compileFilter(filter).match;
     this.snaplen = snaplen === 0 ? MAX_FRAME : Math.min(snaplen, MAX_FRAME);
     this.writer = new RecordWriter(ring, performance.timeOrigin);
   }

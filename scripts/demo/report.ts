@@ -70,6 +70,7 @@ export function render(result: DemoResult): string {
     unknownDestination: 'the MAC address was not in the table',
     deadend: 'the gate was not connected',
     sink: 'the packet reached a Sink',
+    tunnel: 'a tunnel module refused the packet',
   };
   const why = (Object.keys(reasons) as (keyof Drops)[])
     .filter((reason) => summary.dropped[reason] > 0)

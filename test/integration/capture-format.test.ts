@@ -24,6 +24,10 @@ const EXPRESSIONS = [
   ...['ether host 52:54:00:00:00:01', 'ether src 52:54:00:00:00:02', 'ether dst ff:ff:ff:ff:ff:ff'],
   ...['not tcp', 'not port 53 and not arp', 'tcp or udp and port 53', 'tcp and port 80 or udp and port 53'],
   ...['(tcp or udp) and (port 80 or port 53)', '!(tcp || udp)', 'not (host 10.0.0.1 and port 22)'],
+  ...['udp[2:2] = 53', 'udp[0:4] & 0xffff > 80', 'tcp[tcpflags] & tcp-syn != 0'],
+  ...['ether[0:4] = 0x52540000', 'ether[12:2] != 0x800', 'ip[9] = 17 or ip[12:4] >= 0x0a000100', 'ip6[6] = 17'],
+  ...['arp[24:4] = 0x0a000001', 'icmp[icmptype] = icmp-echo', 'ip[6:2] & 0x1fff != 0', 'ip[8]<=64'],
+  ...['vlan and udp[2:2] = 53', 'vlan and ether[12:2]=0x8100', 'tcp[0:2] == 443 and not tcp[2:2] < 100'],
   ...['vlan and host 10.0.0.1', 'vlan 2 and port 53', 'udp or vlan and port 80'],
 ];
 
@@ -106,7 +110,7 @@ describeWith('a capture', [command('tcpdump'), command('tshark')], () => {
   });
 
   it.each(EXPRESSIONS)('has the frames that tcpdump finds: %s', (expression) => {
-    const filter = compileFilter(expression);
+    const filter = compileFilter(expression).match;
     const ours = FRAMES.flatMap((frame, i) => (filter(frame, 0, frame.length) ? [START + i] : []));
     // tcpdump looks at one type of interface; both are Ethernet.
     const lines = run('tcpdump', '-r', file, '-n', '-tt', '-q', expression).split('\n');

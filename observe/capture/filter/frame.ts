@@ -40,7 +40,7 @@ export function arpAt(u8: Uint8Array, at: number, length: number, skip: number):
 }
 
 /** Where the IPv6 header begins; -1 when the frame has none, or not all of it. */
-function ipv6At(u8: Uint8Array, at: number, length: number, skip: number): number {
+export function ipv6At(u8: Uint8Array, at: number, length: number, skip: number): number {
   if (etherType(u8, at, length, skip) !== TYPE_IPV6 || length < ETHER_BYTES + skip + IPV6_BYTES) return -1;
   return at + ETHER_BYTES + skip;
 }

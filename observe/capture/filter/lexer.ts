@@ -12,7 +12,8 @@ export class FilterError extends Error {
 }
 
 const MAX_LENGTH = 4096;
-const WORD = /\(|\)|&&|\|\||!|[^\s()!&|]+/gy;
+/** What stands in brackets is one word. */
+const WORD = /\(|\)|&&?|\|\||!=|!|==?|<=?|>=?|\[[^\]]*\]|[^\s()!&|=<>[\]]+/gy;
 
 /** @throws FilterError when the expression has a character that begins no word */
 export function wordsOf(expression: string): Word[] {

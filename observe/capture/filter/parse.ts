@@ -5,17 +5,29 @@
  */
 import { macOctets } from '../../../drivers/mac-address.js';
 import { VLAN_BYTES } from '../../../drivers/virtio/header-fields.js';
+import { accessorOf, comparison, numberOf, RELATIONS } from './accessor.js';
 import type { Match } from './frame.js';
 import { FilterError, type Word, wordsOf } from './lexer.js';
 import { address, type Direction, PROTOCOLS, port, protocol, station, vlan } from './primitives.js';
 
 const KNOWN =
-  'host, net, port, portrange (with src or dst), ether host, tcp, udp, icmp, sctp, ip, ip6, arp, vlan, and, or, not, ( )';
+  'host, net, port, portrange (with src or dst), ether host, tcp, udp, icmp, sctp, ip, ip6, arp, vlan, and, or, not, ( ), ' +
+  'and bytes such as udp[12:4] & 0xffffff00 = 0x3e700';
 const MAX_DEPTH = 64;
 /** A value that stands alone: it repeats the qualifier before it. No keyword begins with a digit. */
 const VALUE = /^\d/;
 const KINDS = ['host', 'net', 'port', 'portrange'] as const;
 type Kind = (typeof KINDS)[number];
+
+/** Bytes of a frame that all but comparisons of bytes look at, at most: Ethernet, IPv4 with options, ports. */
+const USUAL_REACH = 14 + 60 + 4;
+
+/** An expression as a function, and how much of a frame it looks at. */
+export interface CompiledFilter {
+  readonly match: Match;
+  /** The first bytes of a frame are enough: with so many, the result is that of the whole frame. */
+  readonly reach: number;
+}
 
 /** The words before a value. */
 interface Qualifier {
@@ -31,14 +43,16 @@ class Parser {
   /** Bytes of the VLAN tags that the words before have asked for. */
   private skip = 0;
   private last: Qualifier | null = null;
+  /** The last byte that a comparison of bytes looks at, from where its protocol begins. */
+  private farthest = 0;
 
   constructor(private readonly words: readonly Word[]) {}
 
-  parse(): Match {
+  parse(): CompiledFilter {
     const match = this.expression();
     const word = this.words[this.next];
     if (word !== undefined) throw fault(word, "'and' or 'or' is missing before it");
-    return match;
+    return { match, reach: USUAL_REACH + this.skip + this.farthest };
   }
 
   private expression(): Match {
@@ -70,6 +84,7 @@ class Parser {
     const word = this.take('a primitive');
     if (word.text === 'vlan') return this.vlan();
     const isProtocol = word.text === 'ether' || protocol(word.text, 0) !== undefined;
+    if (isProtocol && this.words[this.next]?.text.startsWith('[')) return this.bytes(word);
     if (!isProtocol) this.next--;
     if (this.last !== null && VALUE.test(word.text)) return this.value(this.last);
     const direction = this.direction();
@@ -85,6 +100,25 @@ class Parser {
     const match = protocol(text, this.skip);
     if (match === undefined) throw new FilterError("filter: 'ether' is followed by host");
     return match;
+  }
+
+  /** `[12:4] & 0xff00 = 0x0800` behind a protocol. */
+  private bytes(protocol: Word): Match {
+    const brackets = this.take('[');
+    const accessor = accessorOf(protocol.text, brackets.text);
+    if (accessor === null) throw fault(brackets, 'an offset and a size of 1, 2 or 4 were expected, such as [12:4]');
+    this.farthest = Math.max(this.farthest, accessor.offset + accessor.size);
+    const mask = this.takes('&') ? this.number('a mask') : 0xffff_ffff;
+    const relation = this.take('a comparison');
+    if (!Object.hasOwn(RELATIONS, relation.text)) throw fault(relation, 'one of = != < <= > >= was expected');
+    return comparison(accessor, mask, RELATIONS[relation.text], this.number('a number'), this.skip);
+  }
+
+  private number(what: string): number {
+    const word = this.take(what);
+    const number = numberOf(word.text);
+    if (number < 0) throw fault(word, `${what} of 32 bits was expected, such as 10 or 0x0a`);
+    return number;
   }
 
   /** `src`, `dst`, `src or dst`, `src and dst`; null: nothing of this. */
@@ -182,7 +216,7 @@ const fault = ({ text, place }: Word, problem: string): FilterError =>
  * Compiles an expression; an empty one matches every frame.
  * @throws FilterError with one line that names the word and its place
  */
-export function compileFilter(expression: string): Match {
+export function compileFilter(expression: string): CompiledFilter {
   const words = wordsOf(expression);
-  return words.length === 0 ? () => true : new Parser(words).parse();
+  return words.length === 0 ? { match: () => true, reach: 0 } : new Parser(words).parse();
 }

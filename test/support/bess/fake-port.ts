@@ -2,6 +2,7 @@
 
 import type { Module } from '../../../bess/modules/module.js';
 import { Port, type PortDevice } from '../../../bess/ports/port.js';
+import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { PacketEndpoint } from '../../../drivers/packet-endpoint.js';
 import { MAX_BURST, type PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
 
@@ -57,10 +58,18 @@ export class FakeEndpoint implements PacketEndpoint {
   taken = 0;
   completed = 0;
   refused = 0;
-  private readonly memory = views(1 << 20);
+  /** Where the frames that it offers lie: `size` bytes from `start` on. */
+  private memory: MemoryViews = views(1 << 20);
+  private start = 0;
+  private size = 1 << 20;
   private readonly offloads = new WeakMap<Uint8Array[], FakeOffloads>();
 
   constructor(private readonly device: { isUp: boolean }) {}
+
+  /** Puts the frames that it offers into a part of a memory that it shares with others. */
+  useMemory(memory: MemoryViews, start: number, size: number): void {
+    Object.assign(this, { memory, start, size });
+  }
 
   offer(...frames: Uint8Array[]): void {
     for (const one of frames) this.waiting.push([one]);
@@ -75,7 +84,7 @@ export class FakeEndpoint implements PacketEndpoint {
   take(burst: PacketBurst, max: number): number {
     burst.clear();
     burst.memory = this.memory;
-    let at = this.base;
+    let at = this.start + this.base;
     while (burst.count < Math.min(max, MAX_BURST) && this.waiting.length > 0) {
       const packet = burst.count;
       burst.firstSegment[packet] = burst.segments;
@@ -107,7 +116,7 @@ export class FakeEndpoint implements PacketEndpoint {
 
   complete(): void {
     // A module that still read the packets would see these bytes.
-    this.memory.u8.fill(0xee);
+    this.memory.u8.fill(0xee, this.start, this.start + this.size);
     this.completed = this.taken;
   }
 

@@ -52,9 +52,19 @@ describe('the pipeline of forward_script.bess', () => {
       received: 4,
       generated: 0,
       copied: 2,
+      cut: 0,
       forwarded: 5,
       replicated: 3,
-      dropped: { total: 1, full: 0, noPeer: 0, interfaceDown: 0, unknownDestination: 1, deadend: 0, sink: 0 },
+      dropped: {
+        total: 1,
+        full: 0,
+        noPeer: 0,
+        interfaceDown: 0,
+        unknownDestination: 1,
+        deadend: 0,
+        sink: 0,
+        tunnel: 0,
+      },
     });
   });
 

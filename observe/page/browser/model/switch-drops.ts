@@ -8,6 +8,7 @@ export const SWITCH_REASONS = {
   unknownDestination: 'unknown_destination',
   deadend: 'unconnected_gate',
   sink: 'sink',
+  tunnel: 'tunnel',
 } as const;
 
 /** What the device of a port, or the kernel for it, counts when it drops what a peer sent. */

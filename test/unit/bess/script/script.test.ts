@@ -327,7 +327,7 @@ bess.resume_all()
       'x::Replicat(gates=[0])',
       'FILE:3:1: ConfError: there is no module class Replicat; perhaps you mean Replicate; this switch has ',
     ],
-    ['VXLANDecap() -> Sink()', "NameError: name 'VXLANDecap' is not defined; this switch has PortInc, PortOut, "],
+    ['IPChecksum() -> Sink()', "NameError: name 'IPChecksum' is not defined; this switch has PortInc, PortOut, "],
     ['x = VM1_SOKET', "FILE:3:5: NameError: name 'VM1_SOKET' is not defined"],
   ])('%j is told which classes there are', async (text, expected) => {
     const message = await errorOf(text);

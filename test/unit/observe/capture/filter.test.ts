@@ -10,7 +10,7 @@ const dns = ethernet(ipv4(udp([1], 5353, 53), { source: '10.0.0.2', destination:
 function matches(expression: string, frame: Uint8Array): boolean {
   const u8 = new Uint8Array(frame.length + 200).fill(0x35);
   u8.set(frame, 100);
-  return compileFilter(expression)(u8, 100, frame.length);
+  return compileFilter(expression).match(u8, 100, frame.length);
 }
 
 describe('a filter', () => {
@@ -40,6 +40,17 @@ describe('a filter', () => {
     ['vlan', false],
     ['ip', true],
     ['arp host 10.0.0.1', false],
+    ['udp[2:2] = 53', true],
+    ['udp[2:2]==0x35', true],
+    ['udp[0:4] & 0xffff = 53 and udp[4:2] <= 9', true],
+    ['udp[4:2]>9', false],
+    ['ip[9] != 17', false],
+    ['ip[12:4] = 0x0a000002', true],
+    ['tcp[2:2] = 53', false],
+    ['ether[0:4] = 0x52540000 && ether[12:2] < 0x801', true],
+    ['not udp[8] & 1 = 1', false],
+    ['udp[9] >= 0', false],
+    ['ether[ 12 : 2 ] = 2048', true],
   ])('%s', (expression, expected) => {
     expect(matches(expression, dns)).toBe(expected);
   });
@@ -61,7 +72,7 @@ describe('a filter', () => {
   it('reads nothing beyond a frame, wherever it is cut', () => {
     const filters = ['host 10.0.0.1', 'port 53', 'tcp', 'vlan 5 and udp', 'ether host 35:35:35:35:35:35', 'net 53.53'];
     for (const frame of sampleFrames()) {
-      for (const filter of filters.map(compileFilter)) {
+      for (const filter of filters.map((text) => compileFilter(text).match)) {
         for (let length = 0; length < frame.length; length += 1 + (length >> 3)) {
           const cut = frame.slice(0, length);
           const inside = new Uint8Array(frame.length + 64).fill(0x35);
@@ -91,7 +102,19 @@ describe('a wrong filter', () => {
     ['(tcp', "filter: ')' is missing"],
     ['tcp)', "filter: ')' at 4: 'and' or 'or' is missing before it"],
     ['tcp udp', "filter: 'udp' at 5: 'and' or 'or' is missing before it"],
-    ['tcp &', "filter: '&' at 5 begins no word"],
+    ['tcp |', "filter: '|' at 5 begins no word"],
+    ['tcp &', "filter: '&' at 5: 'and' or 'or' is missing before it"],
+    ['udp[]', "filter: '[]' at 4: an offset and a size of 1, 2 or 4 were expected, such as [12:4]"],
+    ['udp[12:3] = 1', "filter: '[12:3]' at 4: an offset and a size of 1, 2 or 4"],
+    ['udp[99999] = 1', "filter: '[99999]' at 4: an offset and a size of 1, 2 or 4"],
+    ['udp [12', "filter: '[' at 5 begins no word"],
+    ['udp[12]', 'filter: ends where a comparison was expected'],
+    ['udp[12] & 0xff', 'filter: ends where a comparison was expected'],
+    ['udp[12] and', "filter: 'and' at 9: one of = != < <= > >= was expected"],
+    ['udp[12] = x', "filter: 'x' at 11: a number of 32 bits was expected, such as 10 or 0x0a"],
+    ['udp[12] = 0x100000000', "filter: '0x100000000' at 11: a number of 32 bits"],
+    ['udp[12] & 010 = 0', "filter: '010' at 11: a mask of 32 bits was expected"],
+    ['host[12] = 1', "filter: '[12]' at 5: an IPv4 address"],
     ['not', 'filter: ends where a primitive was expected'],
     ['('.repeat(100), 'filter: nested more than 64 times'],
     ['x'.repeat(5000), 'filter: longer than 4096 characters'],
