@@ -58,10 +58,9 @@ class Setter {
     const { shift } = this.attribute;
     const to = this.attribute.words;
     const { indices, count } = batch;
-    const width = 1 << shift;
-    for (let i = 0; i < count; i++) {
-      const at = indices[i] << shift;
-      for (let w = 0; w < width; w++) to[at + w] = words[w];
+    for (let w = 0; w < words.length; w++) {
+      const word = words[w];
+      for (let i = 0; i < count; i++) to[(indices[i] << shift) + w] = word;
     }
   }
 

@@ -174,16 +174,18 @@ export class DeviceRxQueue {
     }
     const needed = this.headerBytes + frameBytes;
     const offset = ring.single(VIRTQ_DESC_F_WRITE);
-    if (
-      offset >= 0 &&
-      ring.segmentLength[0] >= needed &&
-      burst.firstSegment[packet + 1] - burst.firstSegment[packet] === 1
-    ) {
+    if (offset >= 0 && ring.segmentLength[0] >= needed) {
       this.writeHeader(offset, 1);
       // What fill() does, written out, so that V8 inlines the copy (docs/v8.md, "Inlining budget").
-      const source = burst.segmentOffset[burst.firstSegment[packet]];
-      if (burst.memory === ring.memory) ring.copy(offset + this.headerBytes, source, frameBytes);
-      else copyBetween(ring.memory, offset + this.headerBytes, burst.memory, source, frameBytes);
+      const first = burst.firstSegment[packet];
+      const end = burst.firstSegment[packet + 1];
+      let at = offset + this.headerBytes;
+      for (let s = first; s < end; s++) {
+        const bytes = burst.segmentLength[s];
+        if (burst.memory === ring.memory) ring.copy(at, burst.segmentOffset[s], bytes);
+        else copyBetween(ring.memory, at, burst.memory, burst.segmentOffset[s], bytes);
+        at += bytes;
+      }
       ring.use(ring.chainId, 1, needed);
       ring.advance();
       ring.commit();
@@ -210,11 +212,7 @@ export class DeviceRxQueue {
     }
     const needed = this.headerBytes + burst.length[packet];
     const offset = ring.single(VIRTQ_DESC_F_WRITE);
-    if (
-      offset >= 0 &&
-      ring.segmentLength[0] >= needed &&
-      burst.firstSegment[packet + 1] - burst.firstSegment[packet] === 1
-    ) {
+    if (offset >= 0 && ring.segmentLength[0] >= needed) {
       this.writeHeader(offset, 1);
       writeOffloads(ring.memory.u8, offset, burst, packet, flags);
       this.fill(offset, burst, packet, needed);
@@ -236,11 +234,14 @@ export class DeviceRxQueue {
     return true;
   }
 
-  /** Copies a frame of one piece behind the header at `offset`, and gives the buffer to the driver. */
+  /** Copies a frame behind the header at `offset`, and gives the buffer to the driver. */
   private fill(offset: number, burst: PacketBurst, packet: number, needed: number): void {
     const ring = this.ring;
-    const source = burst.segmentOffset[burst.firstSegment[packet]];
-    copyIn(ring, offset + this.headerBytes, burst, source, burst.length[packet]);
+    let at = offset + this.headerBytes;
+    for (let s = burst.firstSegment[packet]; s < burst.firstSegment[packet + 1]; s++) {
+      copyIn(ring, at, burst, burst.segmentOffset[s], burst.segmentLength[s]);
+      at += burst.segmentLength[s];
+    }
     ring.use(ring.chainId, 1, needed);
     ring.advance();
     ring.commit();
