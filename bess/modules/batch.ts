@@ -29,8 +29,8 @@ export class Batch {
   /** True behind a Replicate: each packet of this batch is one of several copies. */
   replicated = false;
   /**
-   * Bytes in front of the first segment of each packet that a module may write a header to. Nobody else uses them while
-   * the packet is on its way. 0: a packet must not be written.
+   * Bytes in front of the first segment of each packet that the next module may write a header to. It may then change the
+   * burst as well: nobody else needs it any more. 0: neither packets nor burst may be changed.
    */
   headroom = 0;
 

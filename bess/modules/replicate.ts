@@ -54,7 +54,10 @@ export class Replicate extends Module {
   override process(batch: Batch): void {
     const gates = this.copyGates;
     const before = batch.replicated;
+    const { headroom } = batch;
     batch.replicated = true;
+    // All copies have the same bytes, so only the last one may be changed.
+    batch.headroom = 0;
     const { keptAttributes, keptValues } = this;
     for (let k = 0; k < keptAttributes.length; k++) keptValues[k].set(keptAttributes[k].words);
     for (let i = 0; i < gates.length; i++) {
@@ -62,6 +65,7 @@ export class Replicate extends Module {
       for (let k = 0; k < keptAttributes.length; k++) keptAttributes[k].words.set(keptValues[k]);
     }
     this.copies += gates.length * batch.count;
+    batch.headroom = headroom;
     this.emit(0, batch);
     batch.replicated = before;
   }

@@ -3,7 +3,7 @@
  * the switch, and of the segments of the original. The packets keep their numbers, by which metadata is found.
  *
  * A header stands at the end of its slot, so the next module can write its own header into the rest of the slot, right in
- * front of it ({@link Batch.headroom}), and the packet gets one segment more for all headers together.
+ * front of it ({@link Batch.headroom}). It lengthens the first segments then, and needs no burst of its own.
  */
 import { copyBetween, type MemoryViews } from '../../../drivers/memory/index.js';
 import { MAX_BURST, MAX_SEGMENTS_PER_PACKET } from '../../../drivers/virtio/device/packet-burst.js';
@@ -19,7 +19,7 @@ const SLOT_SHIFT = 6;
 const COPY_BYTES = Math.ceil((SLOT_BYTES + MAX_FRAME_BYTES) / SLOT_BYTES) * SLOT_BYTES;
 
 export class HeaderBurst {
-  /** The packets with their headers. Valid after {@link finish}, until the next {@link begin}. */
+  /** The packets with their headers. Valid after {@link finish}. */
   readonly batch = new Batch();
   /** Where the headers of the batch go. Valid after {@link begin}. */
   memory: MemoryViews;
@@ -53,9 +53,14 @@ export class HeaderBurst {
     this.from = from;
     this.inPlace = this.fits(from);
     this.memory = from.burst.memory;
-    this.burst.memory = from.burst.memory;
-    this.batch.beginOver(this.burst, batch);
-    this.batch.headroom = (this.inPlace ? from.headroom : SLOT_BYTES) - this.headerBytes;
+    if (this.inPlace) {
+      this.batch.beginOver(from.burst, batch);
+      this.batch.headroom = from.headroom - this.headerBytes;
+    } else {
+      this.burst.memory = from.burst.memory;
+      this.batch.beginOver(this.burst, batch);
+      this.batch.headroom = SLOT_BYTES - this.headerBytes;
+    }
     return from;
   }
 
@@ -69,49 +74,25 @@ export class HeaderBurst {
 
   /** Appends a packet. Returns where its header goes, in {@link memory}. */
   add(packet: number): number {
-    const { batch } = this;
+    const { batch, headerBytes } = this;
     batch.indices[batch.count++] = packet;
-    if (!this.inPlace) return this.slots + ((packet + 1) << SLOT_SHIFT) - this.headerBytes;
-    const { burst } = this.from;
-    return burst.segmentOffset[burst.firstSegment[packet]] - this.headerBytes;
+    if (!this.inPlace) return this.slots + ((packet + 1) << SLOT_SHIFT) - headerBytes;
+    const { burst } = batch;
+    const first = burst.firstSegment[packet];
+    const at = burst.segmentOffset[first] - headerBytes;
+    burst.segmentOffset[first] = at;
+    burst.segmentLength[first] += headerBytes;
+    const bytes = burst.length[packet] + headerBytes;
+    burst.length[packet] = bytes;
+    batch.bytes += bytes;
+    return at;
   }
 
   /** Makes the packets of what was added. Returns how many they are. */
   finish(): number {
-    if (this.inPlace) this.lengthen();
-    else this.prepend();
-    if (this.from.burst.offloaded === 0) this.burst.offloaded = 0;
-    else this.copyOffloads();
+    if (!this.inPlace) this.prepend();
+    if (this.from.burst.offloaded !== 0) this.moveOffloads();
     return this.batch.count;
-  }
-
-  /** Makes packets whose first segments begin with the header. */
-  private lengthen(): void {
-    const { headerBytes, burst, batch } = this;
-    const { indices, count } = batch;
-    const { length, firstSegment, segmentOffset, segmentLength } = burst;
-    const from = this.from.burst;
-    let next = 0;
-    let bytes = 0;
-    for (let i = 0; i < count; i++) {
-      const packet = indices[i];
-      const first = from.firstSegment[packet];
-      const end = from.firstSegment[packet + 1];
-      firstSegment[packet] = next;
-      segmentOffset[next] = from.segmentOffset[first] - headerBytes;
-      segmentLength[next] = from.segmentLength[first] + headerBytes;
-      next++;
-      for (let s = first + 1; s < end; s++, next++) {
-        segmentOffset[next] = from.segmentOffset[s];
-        segmentLength[next] = from.segmentLength[s];
-      }
-      firstSegment[packet + 1] = next;
-      const all = from.length[packet] + headerBytes;
-      length[packet] = all;
-      bytes += all;
-    }
-    burst.segments = next;
-    batch.bytes = bytes;
   }
 
   /** Makes packets that begin with a segment for the header. */
@@ -140,6 +121,7 @@ export class HeaderBurst {
       bytes += all;
     }
     burst.segments = next;
+    burst.offloaded = 0;
     batch.bytes = bytes;
   }
 
@@ -147,10 +129,10 @@ export class HeaderBurst {
    * A partial checksum stays one: it is for the bytes behind the header. Whether a checksum was verified is not passed on,
    * because a receiver would take that for the outer one.
    */
-  private copyOffloads(): void {
-    const { headerBytes, burst, batch } = this;
+  private moveOffloads(): void {
+    const { headerBytes, batch } = this;
+    const { burst } = batch;
     const from = this.from.burst;
-    burst.offloaded = 0;
     for (let i = 0; i < batch.count; i++) {
       const packet = batch.indices[i];
       const flags = from.flags[packet] & CHECKSUM_PARTIAL;
@@ -158,8 +140,9 @@ export class HeaderBurst {
       if (flags === 0) continue;
       burst.csumStart[packet] = from.csumStart[packet] + headerBytes;
       burst.csumOffset[packet] = from.csumOffset[packet];
-      burst.offloaded++;
     }
+    // Perhaps too many, but not 0: other packets of the burst may have flags, too.
+    burst.offloaded = from.offloaded;
   }
 
   /** Copies packets, each in one piece, into the memory of the headers if that has the room. */
