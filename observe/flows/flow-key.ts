@@ -59,8 +59,8 @@ export function flowEnds(u8: Uint8Array, at: number, length: number): FlowEnds {
   const ip4 = type === TYPE_IPV4 ? ipv4At(u8, at, length, skip) : -1;
   const ip6 = type === TYPE_IPV6 && length >= ETHER_BYTES + skip + IPV6_BYTES ? at + ETHER_BYTES + skip : -1;
   if (ip4 < 0 && ip6 < 0) return linkEnds(u8, at, length, type);
-  const ports = portsAt(u8, at, length, skip);
-  const hasPorts = ports >= 0 && (number === 6 || number === 17 || number === 132);
+  const ports = portsAt(u8, at, length, skip, -1);
+  const hasPorts = ports >= 0;
   const end = (ipAt4: number, ipAt6: number, port: number): string => {
     const address = ip4 >= 0 ? ipv4(u8, ip4 + ipAt4) : ipv6(u8, ip6 + ipAt6);
     if (!hasPorts) return address;

@@ -7,12 +7,6 @@ import { IPV4_FRAGMENT, IPV4_PROTOCOL } from '../../../drivers/virtio/header-fie
 import { arpAt, ipv4At, ipv6At, type Match, read16, read32 } from './frame.js';
 import { PROTOCOLS } from './primitives.js';
 
-/** Where the bytes of a protocol begin; -1 when a frame has none. */
-type Place = (u8: Uint8Array, at: number, length: number) => number;
-/** The number of 1, 2 or 4 bytes. */
-type Read = (u8: Uint8Array, at: number) => number;
-export type Relation = (value: number, wanted: number) => boolean;
-
 const FRAGMENT_OFFSET = 0x1fff;
 
 /** What stands for numbers in brackets and behind them (pcap-filter(7)). */
@@ -23,17 +17,14 @@ const NAMES: Readonly<Record<string, number>> = {
   ...{ 'icmp-echoreply': 0, 'icmp-unreach': 3, 'icmp-echo': 8, 'icmp-timxceed': 11 },
 };
 
-export const RELATIONS: Readonly<Record<string, Relation>> = {
-  '=': (value, wanted) => value === wanted,
-  '==': (value, wanted) => value === wanted,
-  '!=': (value, wanted) => value !== wanted,
-  '<': (value, wanted) => value < wanted,
-  '<=': (value, wanted) => value <= wanted,
-  '>': (value, wanted) => value > wanted,
-  '>=': (value, wanted) => value >= wanted,
+/** The relations, as bits: less, equal, greater. */
+const LESS = 1;
+const EQUAL = 2;
+const GREATER = 4;
+export const RELATIONS: Readonly<Record<string, number>> = {
+  ...{ '=': EQUAL, '==': EQUAL, '!=': LESS | GREATER },
+  ...{ '<': LESS, '<=': LESS | EQUAL, '>': GREATER, '>=': GREATER | EQUAL },
 };
-
-const READS: Readonly<Record<number, Read>> = { 1: (u8, at) => u8[at], 2: read16, 4: read32 };
 
 /** Which bytes of a frame are compared. */
 export interface Accessor {
@@ -56,28 +47,33 @@ export function accessorOf(protocol: string, brackets: string): Accessor | null 
   return offset < 0 || offset > 65_535 ? null : { protocol, offset, size: Number(size) };
 }
 
-/** Makes the comparison. @param skip bytes of VLAN tags before the protocol */
-export function comparison(accessor: Accessor, mask: number, relation: Relation, wanted: number, skip: number): Match {
+/**
+ * Makes the comparison.
+ * @param relation one of {@link RELATIONS} @param skip bytes of VLAN tags before the protocol
+ */
+export function comparison(accessor: Accessor, mask: number, relation: number, wanted: number, skip: number): Match {
   const { protocol, offset, size } = accessor;
-  const place = placeOf(protocol, skip);
-  const read = READS[size];
+  // The number of a protocol over IPv4; below 0: another place.
+  const number = PROTOCOLS[protocol] ?? PLACES[protocol];
   return (u8, at, length) => {
-    const start = place(u8, at, length);
+    const start = placeOf(u8, at, length, skip, number);
     if (start < 0 || start + offset + size > at + length) return false;
-    return relation((read(u8, start + offset) & mask) >>> 0, wanted);
+    const from = start + offset;
+    const word = size === 4 ? read32(u8, from) : size === 2 ? read16(u8, from) : u8[from];
+    const value = (word & mask) >>> 0;
+    return (relation & (value === wanted ? EQUAL : value < wanted ? LESS : GREATER)) !== 0;
   };
 }
 
-function placeOf(protocol: string, skip: number): Place {
-  if (protocol === 'ether') return (_, at) => at;
-  if (protocol === 'ip') return (u8, at, length) => ipv4At(u8, at, length, skip);
-  if (protocol === 'ip6') return (u8, at, length) => ipv6At(u8, at, length, skip);
-  if (protocol === 'arp') return (u8, at, length) => arpAt(u8, at, length, skip);
-  const number = PROTOCOLS[protocol];
-  return (u8, at, length) => {
-    const ip = ipv4At(u8, at, length, skip);
-    if (ip < 0 || u8[ip + IPV4_PROTOCOL] !== number || (read16(u8, ip + IPV4_FRAGMENT) & FRAGMENT_OFFSET) !== 0)
-      return -1;
-    return ip + (u8[ip] & 15) * 4;
-  };
+const PLACES: Readonly<Record<string, number>> = { ether: -1, ip: -2, ip6: -3, arp: -4 };
+
+/** Where the bytes of a protocol begin; -1 when a frame has none. */
+function placeOf(u8: Uint8Array, at: number, length: number, skip: number, protocol: number): number {
+  if (protocol === -1) return at;
+  if (protocol === -3) return ipv6At(u8, at, length, skip);
+  if (protocol === -4) return arpAt(u8, at, length, skip);
+  const ip = ipv4At(u8, at, length, skip);
+  if (ip < 0 || protocol === -2) return ip;
+  if (u8[ip + IPV4_PROTOCOL] !== protocol || (read16(u8, ip + IPV4_FRAGMENT) & FRAGMENT_OFFSET) !== 0) return -1;
+  return ip + (u8[ip] & 15) * 4;
 }

@@ -5,6 +5,8 @@ import {
   IPV4_PROTOCOL,
   IPV6_BYTES,
   IPV6_NEXT_HEADER,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
   TYPE_IPV4,
   TYPE_IPV6,
 } from '../../../drivers/virtio/header-fields.js';
@@ -13,6 +15,7 @@ import {
 export type Match = (u8: Uint8Array, at: number, length: number) => boolean;
 
 export const TYPE_ARP = 0x0806;
+export const PROTOCOL_SCTP = 132;
 const ETHERTYPE_AT = 12;
 const ETHER_BYTES = 14;
 const ARP_BYTES = 28;
@@ -55,12 +58,24 @@ export function protocolOf(u8: Uint8Array, at: number, length: number, skip: num
   return next === IPV6_FRAGMENT && ip6 + IPV6_BYTES < at + length ? u8[ip6 + IPV6_BYTES] : next;
 }
 
-/** Where the ports of TCP, UDP or SCTP are; -1 when there are none: only the first fragment of IPv4 has them. */
-export function portsAt(u8: Uint8Array, at: number, length: number, skip: number): number {
+/**
+ * Where the ports of a protocol are; -1 when there are none: only the first fragment of IPv4 has them.
+ * @param wanted number of the protocol; -1: TCP, UDP and SCTP
+ */
+export function portsAt(u8: Uint8Array, at: number, length: number, skip: number, wanted: number): number {
   const ip = ipv4At(u8, at, length, skip);
-  if (ip >= 0 && (read16(u8, ip + IPV4_FRAGMENT) & 0x1fff) !== 0) return -1;
-  const ip6 = ip >= 0 ? -1 : ipv6At(u8, at, length, skip);
-  if (ip < 0 && (ip6 < 0 || u8[ip6 + IPV6_NEXT_HEADER] === IPV6_FRAGMENT)) return -1;
-  const transport = ip >= 0 ? ip + (u8[ip] & 0xf) * 4 : ip6 + IPV6_BYTES;
+  if (ip >= 0) {
+    if (!isPorted(u8[ip + IPV4_PROTOCOL], wanted) || (read16(u8, ip + IPV4_FRAGMENT) & 0x1fff) !== 0) return -1;
+    const transport = ip + (u8[ip] & 0xf) * 4;
+    return transport + 4 <= at + length ? transport : -1;
+  }
+  const ip6 = ipv6At(u8, at, length, skip);
+  if (ip6 < 0 || !isPorted(u8[ip6 + IPV6_NEXT_HEADER], wanted)) return -1;
+  const transport = ip6 + IPV6_BYTES;
   return transport + 4 <= at + length ? transport : -1;
 }
+
+const isPorted = (protocol: number, wanted: number): boolean =>
+  wanted < 0
+    ? protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP || protocol === PROTOCOL_SCTP
+    : protocol === wanted;

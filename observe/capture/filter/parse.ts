@@ -155,7 +155,7 @@ class Parser {
     if (from === '' || isRange !== (kind === 'portrange') || Number(to) > 65_535 || Number(from) > Number(to)) {
       throw fault(word, kind === 'port' ? 'a port from 0 to 65535 was expected' : 'a range such as 80-90 was expected');
     }
-    const number = within === null || within === 'ip' ? null : PROTOCOLS[within];
+    const number = within === null || within === 'ip' ? -1 : PROTOCOLS[within];
     if (number === undefined || number === 1) throw fault(word, 'port goes with tcp, udp or sctp');
     return port(direction, Number(from), Number(to), this.skip, number);
   }

@@ -7,12 +7,22 @@ import {
   TYPE_QINQ,
   TYPE_VLAN,
 } from '../../../drivers/virtio/header-fields.js';
-import { arpAt, etherType, ipv4At, type Match, portsAt, protocolOf, read16, read32, TYPE_ARP } from './frame.js';
+import {
+  arpAt,
+  etherType,
+  ipv4At,
+  type Match,
+  PROTOCOL_SCTP,
+  portsAt,
+  protocolOf,
+  read16,
+  read32,
+  TYPE_ARP,
+} from './frame.js';
 
 /** Which end of a packet counts. */
 export type Direction = 'src' | 'dst' | 'either' | 'both';
 
-const PROTOCOL_SCTP = 132;
 export const PROTOCOLS: Readonly<Record<string, number>> = {
   icmp: 1,
   tcp: PROTOCOL_TCP,
@@ -71,18 +81,13 @@ export function address(
 
 /**
  * `port` and `portrange`.
- * @param within number of the protocol; null: TCP, UDP and SCTP
+ * @param within number of the protocol; -1: TCP, UDP and SCTP
  */
-export function port(direction: Direction, from: number, to: number, skip: number, within: number | null): Match {
+export function port(direction: Direction, from: number, to: number, skip: number, within: number): Match {
   const end =
     (offset: number): Match =>
     (u8, at, length) => {
-      const number = protocolOf(u8, at, length, skip);
-      const fits =
-        within === null
-          ? number === PROTOCOL_TCP || number === PROTOCOL_UDP || number === PROTOCOL_SCTP
-          : number === within;
-      const ports = fits ? portsAt(u8, at, length, skip) : -1;
+      const ports = portsAt(u8, at, length, skip, within);
       if (ports < 0) return false;
       const value = read16(u8, ports + offset);
       return value >= from && value <= to;
