@@ -15,6 +15,7 @@ import {
   whereOf,
 } from '../observe/capture/sink.js';
 import { RequestError } from '../observe/control/requests.js';
+import { TUNNEL_REASONS, type TunnelReason } from '../observe/page/browser/model/switch-drops.js';
 import type { Batch } from './modules/batch.js';
 
 /** What the device counters of packets that a peer was not given mean. */
@@ -37,17 +38,6 @@ const MODULE_DROPS: Readonly<Record<string, string>> = {
   SpoofGuard: 'a source address is not that of the VM, or the gate for such packets is not connected',
   Sink: 'a Sink discards all packets',
 };
-/** Why a module drops packets that has several reasons, by their names in its counters. */
-const TUNNEL_DROPS: Readonly<Record<string, string>> = {
-  truncated: 'it is shorter than its headers, or than they say',
-  badIp: 'its outer header is not a sound one of IPv4',
-  fragment: 'the outer packet is a fragment',
-  badUdp: 'the outer packet is not of UDP, or has a wrong length',
-  badFlags: 'its VXLAN header has no VNI',
-  nested: 'the inner frame is one of VXLAN itself',
-  tooLong: 'with its headers it is too long',
-  badOffload: 'what its sender asks for does not fit the packet',
-};
 const UNCONNECTED = 'it left by a gate that is not connected';
 
 type Counts = Readonly<Record<string, number>>;
@@ -68,7 +58,7 @@ export interface CapturedModule {
   readonly name: string;
   readonly className: string;
   /** Names of the reasons for which it drops packets, if it has several. */
-  readonly dropReasons: readonly string[];
+  readonly dropReasons: readonly TunnelReason[];
   capture: SwitchCapture;
 }
 
@@ -122,7 +112,7 @@ export class SwitchCapture extends CaptureSinks {
       `dropped by ${name} (${className}): ${why}`;
     const ofModules = [
       ...modules.map((module) => droppedBy(module, MODULE_DROPS[module.className] ?? UNCONNECTED)),
-      ...modules.flatMap((module) => module.dropReasons.map((name) => droppedBy(module, TUNNEL_DROPS[name]))),
+      ...modules.flatMap((module) => module.dropReasons.map((name) => droppedBy(module, TUNNEL_REASONS[name]))),
     ];
     const atPorts = [...OUT_NAMES.map((name) => `${name}: ${OUT_DROPS[name]}`), OTHER_DROP];
     return { rings, interfaces, reasons: [...ofModules, ...atPorts] };

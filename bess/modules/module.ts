@@ -7,6 +7,7 @@
  * arrays that it works on once.
  */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
+import type { TunnelReason } from '../../observe/page/browser/model/switch-drops.js';
 import { BessError } from '../errors.js';
 import { NO_SWITCH_CAPTURE, type SwitchCapture } from '../switch-capture.js';
 import type { Batch } from './batch.js';
@@ -38,7 +39,7 @@ export interface Task {
 export type WakeSource = Pick<PacketEndpoint, 'enableKick' | 'disableKick' | 'pollOnly' | 'onKick'>;
 
 const NO_ATTRIBUTES: readonly Attribute[] = [];
-const NO_REASONS: readonly string[] = [];
+const NO_REASONS: readonly TunnelReason[] = [];
 
 export abstract class Module {
   /** The module's class as a script names it. */
@@ -58,7 +59,7 @@ export abstract class Module {
   /** Packets that left by a gate without a connection. */
   deadends = 0;
   /** Names of the reasons for which the module drops packets, if it has several (switch-capture.ts). */
-  readonly dropReasons: readonly string[] = NO_REASONS;
+  readonly dropReasons: readonly TunnelReason[] = NO_REASONS;
   /** Where captures see what the module drops. */
   capture: SwitchCapture = NO_SWITCH_CAPTURE;
 

@@ -75,7 +75,7 @@ export class VxlanDecap extends TunnelModule {
       const packet = batch.indices[i];
       const reason = this.take(from, packet);
       if (reason < 0) out.add(packet);
-      else this.drop(batch, packet, reason as Reason);
+      else this.drop(batch, packet, reason);
     }
     if (out.count > 0) this.emit(0, out);
   }

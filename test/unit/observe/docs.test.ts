@@ -38,11 +38,21 @@ const module = {
   class: 'C',
   desc: '',
   deadends: 1,
+  counters: { cut: 1 },
   gates: [{ gate: 0, to: 'x', inputGate: 0, packets: 1, bytes: 1 }],
 };
 const counts = { packets: 1, bytes: 1, dropped: 1 };
-const dropped = { total: 1, full: 1, noPeer: 1, interfaceDown: 1, unknownDestination: 1, deadend: 1, sink: 1 };
-const summary = { received: 1, generated: 1, copied: 1, forwarded: 1, replicated: 1, dropped };
+const dropped = {
+  total: 1,
+  full: 1,
+  noPeer: 1,
+  interfaceDown: 1,
+  unknownDestination: 1,
+  deadend: 1,
+  sink: 1,
+  tunnel: 1,
+};
+const summary = { received: 1, generated: 1, copied: 1, cut: 1, forwarded: 1, replicated: 1, dropped };
 const worker = { busy: 1, idle: 1, asleep: false };
 const ports = { vm1: { description: '', up: true, problem: null, inc: counts, out: counts, device: { x: 1 } } };
 const families = [

@@ -1,7 +1,7 @@
 /** What the counters of a switch say. */
 import type { DropLook, Graph, Look, NodeLook, PortLook } from './look.js';
-import { RECEIVED_DROP, SWITCH_REASONS } from './switch-drops.js';
-import type { SwitchTold } from './told.js';
+import { RECEIVED_DROP, SWITCH_REASONS, TUNNEL_REASONS } from './switch-drops.js';
+import type { Counters, SwitchTold } from './told.js';
 
 const INPUTS = ['PortInc', 'QueueInc'];
 const OUTPUTS = ['PortOut', 'QueueOut'];
@@ -34,10 +34,21 @@ const portsOf = ({ ports }: SwitchTold): PortLook[] =>
     ...{ name, detail: description, isUp: up, problem, in: inc, out },
   }));
 
-function dropsOf({ summary, ports }: SwitchTold): DropLook[] {
-  const ofSwitch = Object.entries(SWITCH_REASONS).map(([name, reason]) => ({
+/** What a module of a tunnel has dropped, by reason. */
+const refusedBy = (counters: Counters): [string, number][] =>
+  Object.entries(counters).filter(([name]) => Object.hasOwn(TUNNEL_REASONS, name));
+
+function dropsOf({ summary, ports, modules }: SwitchTold): DropLook[] {
+  // What tunnels drop is told by module.
+  const { tunnel: _, ...reasons } = SWITCH_REASONS;
+  const ofSwitch = Object.entries(reasons).map(([name, reason]) => ({
     ...{ key: `switch ${name}`, where: 'switch', scope: 'switch' as const, reason, count: summary.dropped[name] ?? 0 },
   }));
+  const ofModules = modules.flatMap(({ name, class: className, counters }) =>
+    refusedBy(counters).map(([reason, count]) => ({
+      ...{ key: `module ${name} ${reason}`, where: `${name} (${className})`, scope: 'tunnel' as const, reason, count },
+    })),
+  );
   const ofPorts = Object.entries(ports).flatMap(([port, { device }]) =>
     Object.entries(device)
       .filter(([name]) => RECEIVED_DROP.test(name))
@@ -45,16 +56,17 @@ function dropsOf({ summary, ports }: SwitchTold): DropLook[] {
         ...{ key: `port ${port} ${reason}`, where: `port ${port}, received`, scope: 'port' as const, reason, count },
       })),
   );
-  return [...ofSwitch, ...ofPorts];
+  return [...ofSwitch, ...ofModules, ...ofPorts];
 }
 
 /** Modules and gates. The modules at the ends have the names of their ports. */
 function graphOf({ ports, modules }: SwitchTold): Graph {
-  const nodes = modules.map(({ name, class: className, desc, deadends }): NodeLook => {
+  const nodes = modules.map(({ name, class: className, desc, deadends, counters }): NodeLook => {
     const kind = INPUTS.includes(className) ? 'in' : OUTPUTS.includes(className) ? 'out' : 'module';
     const port = kind === 'module' ? undefined : Object.keys(ports).find((own) => isOn(desc, own));
     const about = port === undefined ? undefined : ports[port];
-    const dropped = kind === 'out' ? (about?.out.dropped ?? 0) : kind === 'in' ? (about?.inc.dropped ?? 0) : deadends;
+    const refused = refusedBy(counters).reduce((sum, [, count]) => sum + count, deadends);
+    const dropped = kind === 'out' ? (about?.out.dropped ?? 0) : kind === 'in' ? (about?.inc.dropped ?? 0) : refused;
     return {
       ...{ id: name, title: port ?? name, kind, thread: null, dropped },
       ...{

@@ -38,7 +38,7 @@ export interface ThreadLook {
 }
 
 /** Where the advice about a drop is found (docs/observe.md, "Why packets are dropped"). */
-export type DropScope = 'received' | 'to send' | 'lost' | 'driver' | 'switch' | 'port';
+export type DropScope = 'received' | 'to send' | 'lost' | 'driver' | 'switch' | 'tunnel' | 'port';
 
 export interface DropLook {
   readonly key: string;

@@ -11,5 +11,19 @@ export const SWITCH_REASONS = {
   tunnel: 'tunnel',
 } as const;
 
+/** Why a module of a tunnel drops packets, by the names of its counters, and in the words of captures. */
+export const TUNNEL_REASONS = {
+  truncated: 'it is shorter than its headers, or than they say',
+  badIp: 'its outer header is not a sound one of IPv4',
+  fragment: 'the outer packet is a fragment',
+  badUdp: 'the outer packet is not of UDP, or has a wrong length',
+  badFlags: 'its VXLAN header has no VNI',
+  nested: 'the inner frame is one of VXLAN itself',
+  tooLong: 'with its headers it is too long',
+  badOffload: 'what its sender asks for does not fit the packet',
+} as const;
+
+export type TunnelReason = keyof typeof TUNNEL_REASONS;
+
 /** What the device of a port, or the kernel for it, counts when it drops what a peer sent. */
 export const RECEIVED_DROP = /^in_(bad|too|kernelDropped)/;

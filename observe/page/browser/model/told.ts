@@ -75,6 +75,7 @@ export interface SwitchTold {
       readonly bytes: number;
     }[];
     readonly deadends: number;
+    readonly counters: Counters;
   }[];
 }
 

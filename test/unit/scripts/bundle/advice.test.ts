@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { NET_COUNTERS } from '../../../../drivers/net-device.js';
 import { dropsIn } from '../../../../observe/page/browser/model/look-at-port.js';
 import { lookAtSwitch } from '../../../../observe/page/browser/model/look-at-switch.js';
+import { TUNNEL_REASONS } from '../../../../observe/page/browser/model/switch-drops.js';
 import { adviceIn } from '../../../../scripts/bundle/advice.js';
 import { L2_COUNTERS } from '../../../../src/counters.js';
 
@@ -21,8 +22,10 @@ describe('the advice in docs/observe.md', () => {
     const dropped = { total: 0, full: 1, noPeer: 1, interfaceDown: 1, unknownDestination: 1, deadend: 1, sink: 1 };
     const summary = { received: 1, generated: 1, forwarded: 1, dropped };
     const worker = { busy: 0, idle: 0, asleep: false };
-    const { drops } = lookAtSwitch(1, { summary, worker, ports: {}, modules: [] });
-    expect(drops).toHaveLength(6);
+    const counters = { ...Object.fromEntries(Object.keys(TUNNEL_REASONS).map((name) => [name, 1])), cut: 1 };
+    const modules = [{ name: 'd', class: 'VXLANDecap', desc: '', gates: [], deadends: 0, counters }];
+    const { drops } = lookAtSwitch(1, { summary, worker, ports: {}, modules });
+    expect(drops).toHaveLength(6 + Object.keys(TUNNEL_REASONS).length);
     expect(drops.filter(({ scope, reason }) => !advice[scope]?.[reason])).toEqual([]);
   });
 

@@ -63,8 +63,9 @@ function bess(scale: number, up = true): SwitchTold {
         desc: 'vm1:0/PMDPort',
         gates: [{ gate: 0, to: 'q1', ...way(10 * scale) }],
         deadends: 0,
+        counters: {},
       },
-      { name: 'q1', class: 'QueueOut', desc: 'vm1:0/PMDPort', gates: [], deadends: 0 },
+      { name: 'q1', class: 'QueueOut', desc: 'vm1:0/PMDPort', gates: [], deadends: 0, counters: {} },
     ],
   };
 }
