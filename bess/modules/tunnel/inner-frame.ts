@@ -100,7 +100,8 @@ export class InnerFrame {
       protocol = u8[at + ip + 9];
       hash = hashOf(u8, at + ip + 12, 8, protocol);
       const isPlain = (u16At(u8, at + ip + 6) & FRAGMENT) === 0;
-      if (isPlain) transport = ip + (u8[at + ip] & 15) * 4;
+      const ipBytes = (u8[at + ip] & 15) * 4;
+      if (isPlain && ipBytes >= IPV4_BYTES) transport = ip + ipBytes;
     } else if (type === TYPE_IPV6 && ip + IPV6_BYTES <= length) {
       protocol = u8[at + ip + 6];
       hash = hashOf(u8, at + ip + 8, 32, protocol);

@@ -16,6 +16,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'packed-driver-tx-offload': async () => (await import('./driver-tx.js')).driverTx(true, true),
   'layer-offload': async () => (await import('./layer-offload.js')).layerOffload,
   'switch-offload': async () => (await import('./switch-offload.js')).switchOffload,
+  vxlan: async () => (await import('./vxlan.js')).vxlan,
   'vhost-user': async () => (await import('./vhost-user.js')).vhostUser,
   'vhost-user-replies': async () => (await import('./vhost-user-replies.js')).vhostUserReplies,
   'memory-table': async () => (await import('./memory-table.js')).memoryTable,

@@ -106,3 +106,21 @@ export function carriedBy(frame: Uint8Array): Carried | string {
     port: word(udp + 2),
   };
 }
+
+/** Whether a frame, behind up to two VLAN tags, goes to this UDP port with a VXLAN header that has a VNI. */
+export function isCarrier(frame: Uint8Array, port: number): boolean {
+  const word = (offset: number): number => (frame[offset] ?? -1) * 256 + (frame[offset + 1] ?? -1);
+  let ip = 14;
+  for (let tags = 0; tags < 2 && [0x8100, 0x88a8].includes(word(ip - 2)); tags++) ip += 4;
+  let udp = ip + 40;
+  let protocol = frame[ip + 6];
+  if (word(ip - 2) === 0x0800) {
+    const words = (frame[ip] ?? 0) % 16;
+    if (ip + 20 > frame.length || words < 5 || word(ip + 6) % 0x4000 !== 0) return false;
+    udp = ip + words * 4;
+    protocol = frame[ip + 9];
+  } else if (word(ip - 2) !== 0x86dd) {
+    return false;
+  }
+  return protocol === 17 && udp + 16 <= frame.length && word(udp + 2) === port && (frame[udp + 8]! & 8) !== 0;
+}

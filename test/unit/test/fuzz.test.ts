@@ -26,6 +26,7 @@ const FEWER: Readonly<Record<string, number>> = {
   control: 2_000,
   'switch-offload': 3_000,
   'layer-offload': 1_500,
+  vxlan: 4_000,
 };
 
 function fuzzerOf(target: FuzzTarget, corpus: readonly Uint8Array[] = []): { fuzzer: Fuzzer; feedback: Feedback } {

@@ -13,7 +13,7 @@ afterEach(async () => {
 
 const frame = new Uint8Array(60).fill(7);
 
-it('a capture of drops names the module and the reason, and has the packet as it came', async () => {
+it('a capture of drops has the module, the reason and the packet as it came', async () => {
   lab = await tunnelLab(['vm', 'nic'], 'QueueInc(port=nic.name) -> d::VXLANDecap() -> QueueOut(port=vm.name)');
   const wish = { drops: true };
   const opened = lab.bess.capture.begin(wishFor(wish));
