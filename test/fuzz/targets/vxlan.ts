@@ -238,7 +238,11 @@ function hostilePacket(input: Input): Omit<Sent, 'number'> {
     ...((kind & 1) === 0 ? {} : { words: input.below(16) }),
     ...((kind & 2) === 0 ? {} : { total: input.u16() }),
     ...((kind & 4) === 0 ? {} : { udpBytes: (kind & 8) === 0 ? input.u16() : 16 + inner.length - input.u8() }),
-    ...((kind & 16) === 0 ? {} : { fragment: input.u16(), flags: input.u8() }),
+    ...((kind & 16) === 0
+      ? {}
+      : input.bool()
+        ? { fragment: input.pick([0x2000, 0x6000, 0x0001]) }
+        : { flags: input.u8() }),
     ...((kind & 32) === 0 ? {} : { padding: input.u8() }),
   };
   const frame = carrying(inner, { vni: input.u16() * 256 + 5, port: (kind & 64) === 0 ? 4789 : input.u16() }, wrong);
