@@ -57,6 +57,7 @@ export async function tunnelLab(ports: readonly string[], text: string, isShared
         ...(isShared ? { windows } : {}),
         vhost: ({ iface }) => open(iface.split('.')[0]!),
         tap: ({ iface }) => open(iface),
+        afPacket: ({ iface }) => open(iface),
         close: () => undefined,
       },
       log: () => undefined,
