@@ -203,10 +203,10 @@ export function faultsOf(name: string, tallies: Tallies): string[] {
 
 /** The faults among a switch's counters, one line each. The port of a hostile neighbour may count what the neighbour does. */
 export function switchFaultsOf({ summary, ports }: SwitchStats, hostilePort?: string): string[] {
-  const { received, generated, copied, forwarded, dropped } = summary;
+  const { received, generated, copied, cut, forwarded, dropped } = summary;
   const lines: string[] = [];
-  if (received + generated + copied !== forwarded + dropped.total) {
-    lines.push(`switch: ${received} + ${generated} + ${copied} is not ${forwarded} + ${dropped.total}`);
+  if (received + generated + copied + cut !== forwarded + dropped.total) {
+    lines.push(`switch: ${received} + ${generated} + ${copied} + ${cut} is not ${forwarded} + ${dropped.total}`);
   }
   for (const [name, { device }] of Object.entries(ports)) {
     if (name === hostilePort) continue;
