@@ -1,6 +1,7 @@
 /** The modules of a switch, by name, and the connections between them (BESS: module_graph.cc). */
 import { BessError } from '../errors.js';
-import { checkReaders, setKept } from './metadata/check.js';
+import { checkReaders, setFirst, setKept } from './metadata/check.js';
+import { SetMetadata } from './metadata/set-metadata.js';
 import type { Module, Task } from './module.js';
 import { Replicate } from './replicate.js';
 
@@ -69,10 +70,15 @@ export class ModuleGraph {
    */
   check(): void {
     this.checkLoops();
-    checkReaders(this.all);
+    const { all } = this;
+    checkReaders(all);
     setKept(
-      this.all,
-      this.all.filter((module) => module instanceof Replicate),
+      all,
+      all.filter((module) => module instanceof Replicate),
+    );
+    setFirst(
+      all,
+      all.filter((module) => module instanceof SetMetadata),
     );
   }
 

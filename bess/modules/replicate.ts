@@ -62,7 +62,7 @@ export class Replicate extends Module {
     for (let k = 0; k < keptAttributes.length; k++) keptValues[k].set(keptAttributes[k].words);
     for (let i = 0; i < gates.length; i++) {
       this.emit(gates[i], batch);
-      for (let k = 0; k < keptAttributes.length; k++) keptAttributes[k].words.set(keptValues[k]);
+      for (let k = 0; k < keptAttributes.length; k++) keptAttributes[k].write().set(keptValues[k]);
     }
     this.copies += gates.length * batch.count;
     batch.headroom = headroom;

@@ -19,6 +19,8 @@ export class Attribute {
   readonly words: Int32Array;
   /** The same memory as bytes: the value of packet i begins at byte `i << (shift + 2)`. */
   readonly bytes: Uint8Array;
+  /** Who has given all packets its own one value since the last {@link write}; null: nobody. */
+  holder: object | null = null;
 
   constructor(
     readonly name: string,
@@ -29,6 +31,12 @@ export class Attribute {
     const buffer = new ArrayBuffer(4 * (MAX_BURST << this.shift));
     this.words = new Int32Array(buffer);
     this.bytes = new Uint8Array(buffer);
+  }
+
+  /** Returns {@link words}, to be written. */
+  write(): Int32Array {
+    this.holder = null;
+    return this.words;
   }
 }
 

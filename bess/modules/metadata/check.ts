@@ -1,6 +1,7 @@
 /**
  * What can be said of the metadata of a script before packets flow: which modules would read an attribute that no module
- * has set (BESS: CheckOrphanReaders), and which attributes a Replicate has to keep for its copies.
+ * has set (BESS: CheckOrphanReaders), which attributes a Replicate has to keep for its copies, and
+ * which a SetMetadata need not set for each packet.
  */
 import { BessError } from '../../errors.js';
 import type { Module } from '../module.js';
@@ -10,6 +11,12 @@ import type { Attribute } from './attribute.js';
 export interface Replicator extends Module {
   /** Attributes that one way may change, and that the next must find unchanged. */
   kept: readonly Attribute[];
+}
+
+/** A module that gives packets values which do not depend on them. */
+export interface FirstSetter extends Module {
+  /** Attributes that no module before this one sets. */
+  first: readonly Attribute[];
 }
 
 /** Returns the modules behind a module. */
@@ -43,13 +50,23 @@ export function checkReaders(modules: readonly Module[]): void {
   }
 }
 
-/** Finds what each Replicate has to keep: what is set before it, and set again behind it. */
+/** Whether a module before `module` sets the attribute. */
+function isSetBefore(modules: readonly Module[], module: Module, attribute: Attribute): boolean {
+  const writers = modules.filter(({ writes }) => writes.includes(attribute));
+  return reachable(writers.flatMap(behind), () => false).has(module);
+}
+
+/** Tells each Replicate what it has to keep: what is set before it, and set again behind it. */
 export function setKept(modules: readonly Module[], replicators: readonly Replicator[]): void {
-  const nowhere = (): boolean => false;
   for (const replicator of replicators) {
-    const later = new Set([...reachable(behind(replicator), nowhere)].flatMap(({ writes }) => writes));
-    const isSetBefore = (attribute: Attribute): boolean =>
-      reachable(modules.filter(({ writes }) => writes.includes(attribute)).flatMap(behind), nowhere).has(replicator);
-    replicator.kept = [...later].filter(isSetBefore);
+    const later = new Set([...reachable(behind(replicator), () => false)].flatMap(({ writes }) => writes));
+    replicator.kept = [...later].filter((attribute) => isSetBefore(modules, replicator, attribute));
+  }
+}
+
+/** Tells each SetMetadata which attributes it is the first to set. */
+export function setFirst(modules: readonly Module[], setters: readonly FirstSetter[]): void {
+  for (const setter of setters) {
+    setter.first = setter.writes.filter((attribute) => !isSetBefore(modules, setter, attribute));
   }
 }

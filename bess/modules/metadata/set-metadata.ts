@@ -11,7 +11,7 @@ import { type Attribute, MAX_ATTRIBUTE_BYTES, type Metadata } from './attribute.
 /** The largest offset in a packet, as in BESS (SNBUF_DATA). */
 const MAX_OFFSET = 2048;
 
-/** An attribute as a script gives it. Exactly one of `value` and `offset` is not null. */
+/** An attribute as a script gives it. With a value, what is behind it means nothing. */
 export interface AttributeSetting {
   readonly name: string;
   readonly size: number;
@@ -38,6 +38,8 @@ class Setter {
   /** The value as the words that it has in the attribute. */
   private readonly words: Int32Array;
   private readonly moved: Uint8Array;
+  /** Whether no module before this one sets the attribute. */
+  isFirst = false;
 
   constructor(
     readonly attribute: Attribute,
@@ -54,14 +56,30 @@ class Setter {
       for (let i = 0; i < batch.count; i++) this.copyFrom(batch.burst, batch.indices[i]);
       return;
     }
+    if (this.isFirst) {
+      this.fill();
+      return;
+    }
     const { words } = this;
     const { shift } = this.attribute;
-    const to = this.attribute.words;
+    const to = this.attribute.write();
     const { indices, count } = batch;
     for (let w = 0; w < words.length; w++) {
       const word = words[w];
       for (let i = 0; i < count; i++) to[(indices[i] << shift) + w] = word;
     }
+  }
+
+  /**
+   * Gives all packets of the burst the value, if they do not have it already. Those of other batches have no value yet that
+   * could be lost: no module before this one has set it.
+   */
+  private fill(): void {
+    const { words, attribute } = this;
+    if (attribute.holder === this) return;
+    const to = attribute.write();
+    for (let i = 0; i < to.length; i++) to[i] = words[i & (words.length - 1)];
+    attribute.holder = this;
   }
 
   /** Takes the value from the packet. Bytes behind its end count as zeros. */
@@ -74,6 +92,7 @@ class Setter {
       const byte = from >= 0 && from < size && at < burst.length[packet] ? burst.byteAt(packet, at) : 0;
       moved[i] = mask === null ? byte : byte & mask[i];
     }
+    this.attribute.write();
     this.attribute.bytes.set(moved, packet << (this.attribute.shift + 2));
   }
 }
@@ -90,6 +109,15 @@ export class SetMetadata extends Module {
     for (const setting of settings) check(setting);
     this.setters = settings.map((setting) => new Setter(metadata.attribute(setting.name, setting.size), setting));
     this.writes = this.setters.map(({ attribute }) => attribute);
+  }
+
+  /** Sets which of its attributes no module before this one sets. */
+  set first(attributes: readonly Attribute[]) {
+    for (const setter of this.setters) setter.isFirst = attributes.includes(setter.attribute);
+  }
+
+  get first(): readonly Attribute[] {
+    return this.setters.filter(({ isFirst }) => isFirst).map(({ attribute }) => attribute);
   }
 
   override describe(): string {

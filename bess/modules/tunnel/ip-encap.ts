@@ -27,8 +27,8 @@ export class IpEncap extends EncapModule {
   private readonly source: Int32Array;
   private readonly destination: Int32Array;
   private readonly protocol: Int32Array;
-  private readonly nextHop: Int32Array;
-  private readonly etherType: Int32Array;
+  private readonly nextHop: Attribute;
+  private readonly etherType: Attribute;
 
   constructor(name: string, metadata: Metadata, memory: HeaderMemory) {
     super(name, memory, HEADER_BYTES);
@@ -38,11 +38,13 @@ export class IpEncap extends EncapModule {
     ];
     this.writes = [metadata.attribute('ip_nexthop', 4), metadata.attribute('ether_type', 2)];
     [this.source, this.destination, this.protocol] = this.reads.map(({ words }) => words);
-    [this.nextHop, this.etherType] = this.writes.map(({ words }) => words);
+    [this.nextHop, this.etherType] = this.writes;
   }
 
   protected override encapsulate(batch: Batch): void {
-    const { out, source, destination, protocol, nextHop, etherType } = this;
+    const { out, source, destination, protocol } = this;
+    const nextHop = this.nextHop.write();
+    const etherType = this.etherType.write();
     const { burst, indices, count } = out.begin(batch);
     const { u32 } = out.memory;
     for (let i = 0; i < count; i++) {

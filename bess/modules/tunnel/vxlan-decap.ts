@@ -65,7 +65,8 @@ export class VxlanDecap extends TunnelModule {
   }
 
   override process(batch: Batch): void {
-    const { burst, out } = this;
+    const { burst, out, writes } = this;
+    for (let i = 0; i < writes.length; i++) writes[i].write();
     const from = batch.burst;
     burst.memory = from.memory;
     burst.segments = 0;

@@ -34,9 +34,9 @@ export class VxlanEncap extends EncapModule {
   private readonly tunnelSource: Int32Array;
   private readonly tunnelDestination: Int32Array;
   private readonly tunnelId: Int32Array;
-  private readonly ipSource: Int32Array;
-  private readonly ipDestination: Int32Array;
-  private readonly ipProtocol: Int32Array;
+  private readonly ipSource: Attribute;
+  private readonly ipDestination: Attribute;
+  private readonly ipProtocol: Attribute;
   private readonly inner = new InnerFrame();
   private readonly port: number;
 
@@ -51,7 +51,7 @@ export class VxlanEncap extends EncapModule {
       metadata.attribute('ip_proto', 1),
     ];
     [this.tunnelSource, this.tunnelDestination, this.tunnelId] = this.reads.map(({ words }) => words);
-    [this.ipSource, this.ipDestination, this.ipProtocol] = this.writes.map(({ words }) => words);
+    [this.ipSource, this.ipDestination, this.ipProtocol] = this.writes;
   }
 
   override describe(): string {
@@ -59,7 +59,10 @@ export class VxlanEncap extends EncapModule {
   }
 
   protected override encapsulate(batch: Batch): void {
-    const { out, inner, port, tunnelSource, tunnelDestination, tunnelId, ipSource, ipDestination, ipProtocol } = this;
+    const { out, inner, port, tunnelSource, tunnelDestination, tunnelId } = this;
+    const ipSource = this.ipSource.write();
+    const ipDestination = this.ipDestination.write();
+    const ipProtocol = this.ipProtocol.write();
     const { burst, indices, count } = out.begin(batch);
     const { u32 } = out.memory;
     const destination = swapped(port) << 16;

@@ -118,6 +118,7 @@ export const vxlan: FuzzTarget = {
     table.connect(0, inner, 0);
     table.connect(1, other, 0);
     const host = new SetMetadata('host', metadata, hostSettings());
+    host.first = host.writes;
     const encaps = [
       new VxlanEncap('vxlan', metadata, headers),
       new IpEncap('ip', metadata, headers),

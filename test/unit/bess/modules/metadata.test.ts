@@ -68,6 +68,48 @@ t:2 -> ${source(12)} -> SpoofGuard(mac='52:54:00:00:00:01') -> 2:m
     ]);
   });
 
+  it('has its value again in the next burst, whatever has changed it meanwhile', async () => {
+    const entries = Object.values(MAC).map((addr, gate) => `{'addr': '${addr}', 'gate': ${gate}}`);
+    const table = (name: string): string => `${name}::L2Forward()\n${name}.add(entries=[${entries.join(', ')}])`;
+    lab = await tunnelLab(
+      ['p', 'q'],
+      `
+${table('t')}
+${table('u')}
+QueueInc(port=p.name) -> ${OTHERS} -> t
+m::Merge() -> EtherEncap() -> QueueOut(port=q.name)
+t:0 -> ${source(1)} -> u
+t:1 -> ${source(2)} -> u
+u:0 -> m
+u:1 -> 1:m
+`,
+    );
+    const { graph } = lab.bess;
+    for (const to of [MAC.a, MAC.b, MAC.a, MAC.b, MAC.a]) {
+      lab.queue('p').offer(frame(to, 1), frame(to, 2));
+      graph.tasks[0]!.run();
+    }
+    expect(got('q').map(([value]) => value)).toEqual([1, 1, 2, 2, 1, 1, 2, 2, 1, 1]);
+    await lab.stop();
+    lab = await tunnelLab(
+      ['p', 'q'],
+      `
+${table('t')}
+QueueInc(port=p.name) -> ${OTHERS} -> ${source(1)} -> t
+m::Merge() -> EtherEncap() -> QueueOut(port=q.name)
+t:0 -> m
+t:1 -> ${source(2)} -> 1:m
+t:2 -> SetMetadata(attrs=[{'name': 'ether_src', 'size': 6, 'offset': 0}]) -> 2:m
+`,
+    );
+    for (const order of ['abc', 'cab', 'bca', 'aaa']) {
+      lab.queue('p').offer(...Array.from(order, (name) => frame(MAC[name as 'a'], 1)));
+      lab.run();
+    }
+    const c = 0x52540000000c;
+    expect(got('q').map(([value]) => value)).toEqual([...[1, 2, c], ...[c, 1, 2], ...[2, c, 1], ...[1, 1, 1]]);
+  });
+
   it.each([
     ['one copy', `r:1 -> ${source(7)} -> m\nr:0 -> 1:m`, [7, 99]],
     ['the original', `r:0 -> ${source(7)} -> m\nr:1 -> 1:m`, [99, 7]],
