@@ -10,6 +10,7 @@ import { Child } from './child.js';
 import { searchPath } from './programs.js';
 
 const TIMEOUT_SECONDS = 20;
+const UNSHARE = ['unshare', '--net'] as const;
 const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
 /** The path in Debian. The link `ovs-vswitchd` may lead to a daemon without DPDK. */
 const DAEMON = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
@@ -45,11 +46,29 @@ export interface OvsOptions {
   readonly sleeps?: boolean;
   /** Whether ports offer checksums and TCP segmentation to their peers. Default false. */
   readonly segments?: boolean;
+  /** Name of the network namespace in which OVS runs. Default: one of its own, without a name. */
+  readonly namespace?: string;
+}
+
+/** The end of VXLAN tunnels in OVS: the bridge `br-phy` with a NIC and an IP address, and a port of `br0` per other host. */
+export interface OvsTunnels {
+  /** The device of DPDK behind which the network is, such as `net_af_packet0,iface=eth0`. */
+  readonly device: string;
+  /** IP address with the length of the network, such as `192.0.2.2/24`. */
+  readonly address: string;
+  readonly mac: string;
+  /** IP addresses of the other hosts. */
+  readonly remotes: readonly string[];
+  /** Number of the network (VNI). */
+  readonly vni: number;
 }
 
 /** Memory for 262144 packet buffers. With less memory OVS makes fewer buffers, or even none for the second port. */
 const ALL_BUFFERS_MB = 2048;
 const MAX_SLEEP_US = 500;
+
+/** The arguments of ovs-vsctl behind those that add a port. */
+const interfaceOf = (name: string, ...settings: string[]): string[] => ['--', 'set', 'Interface', name, ...settings];
 
 /** The command-line tools of OVS, called with a time limit. */
 class Tools {
@@ -105,6 +124,7 @@ export class Ovs {
       megabytes = ALL_BUFFERS_MB,
       sleeps = false,
       segments = false,
+      namespace,
     } = options;
     const tools = new Tools(folder);
     const conf = join(folder, 'conf.db');
@@ -132,8 +152,9 @@ export class Ovs {
       tools.vsctl('--no-wait', 'init');
       tools.vsctl('--no-wait', 'set', 'Open_vSwitch', '.', ...settings);
       const control = ['--unixctl', join(folder, 'ovs.ctl'), `unix:${tools.database}`];
-      // In a network namespace of its own: it makes a tap whose name is the same for every OVS on a machine.
-      daemon = Child.spawn('unshare', ['--net', DAEMON, ...control, '-vconsole:info'], tools.env);
+      // Not in the network namespace of the machine: it makes a tap whose name is the same for every OVS.
+      const [program, ...enter] = namespace === undefined ? UNSHARE : ['ip', 'netns', 'exec', namespace];
+      daemon = Child.spawn(program, [...enter, DAEMON, ...control, '-vconsole:info'], tools.env);
       await daemon.waitFor(/DPDK Enabled - initialized/, 1000 * TIMEOUT_SECONDS);
       tools.vsctl('add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=netdev', 'fail-mode=secure');
       const ovs = new Ovs(tools, database, daemon);
@@ -152,7 +173,7 @@ export class Ovs {
       connectTo === undefined
         ? ['type=dpdkvhostuser']
         : ['type=dpdkvhostuserclient', `options:vhost-server-path=${connectTo}`];
-    this.tools.vsctl('add-port', 'br0', name, '--', 'set', 'Interface', name, ...type);
+    this.tools.vsctl('add-port', 'br0', name, ...interfaceOf(name, ...type));
   }
 
   removePort(name: string): void {
@@ -169,6 +190,29 @@ export class Ovs {
   /** Adds a flow, such as `in_port=1` with the action `output:2`. To send a frame back, use the action `in_port`. */
   addFlow(match: string, actions: string): void {
     this.tools.ofctl('add-flow', `${match},actions=${actions}`);
+  }
+
+  /**
+   * Joins `br0` to other hosts by VXLAN. OVS asks the network for their MAC addresses, and forwards to them what a flow
+   * of `br0` says, such as `NORMAL`.
+   */
+  addTunnels({ device, address, mac, remotes, vni }: OvsTunnels): void {
+    const { tools } = this;
+    const bridge = ['set', 'bridge', 'br-phy', 'datapath_type=netdev', `other_config:hwaddr=${mac}`];
+    tools.vsctl('add-br', 'br-phy', '--', ...bridge);
+    tools.vsctl('add-port', 'br-phy', 'nic', ...interfaceOf('nic', 'type=dpdk', `options:dpdk-devargs=${device}`));
+    // The port of the bridge that has its name is an interface of the kernel. OVS takes address and routes from there.
+    tools.run('nsenter', ...this.enterNamespace, 'ip', 'addr', 'add', address, 'dev', 'br-phy');
+    tools.run('nsenter', ...this.enterNamespace, 'ip', 'link', 'set', 'br-phy', 'up');
+    for (const [i, remote] of remotes.entries()) {
+      const options = ['type=vxlan', `options:remote_ip=${remote}`, `options:key=${vni}`];
+      tools.vsctl('add-port', 'br0', `vxlan${i}`, ...interfaceOf(`vxlan${i}`, ...options));
+      this.numberOf(`vxlan${i}`);
+    }
+  }
+
+  private get enterNamespace(): string[] {
+    return ['--target', String(this.daemon.pid), '--net'];
   }
 
   get children(): Child[] {
