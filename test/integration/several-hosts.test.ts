@@ -1,0 +1,196 @@
+/**
+ * Two hosts that carry their VMs' frames to each other by VXLAN. One has our switch with `bess/two_hosts.bess`; the other
+ * has the same, OVS-DPDK, or the VXLAN device of the Linux kernel.
+ */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { SwitchStats } from '../../bess/stats.js';
+import { OVS_SENDS, Ovs } from '../../scripts/ovs.js';
+import { HOSTS, type Host, Hosts, MAX_PAYLOAD, MTU, NIC, VNI } from '../support/hosts/hosts.js';
+import { frameBetween, udpFrame, vxlan } from '../support/hosts/vxlan.js';
+import { patternBytes, patternHash } from '../support/peers/bytes.js';
+import { command, describeWith, ovs } from '../support/requirements.js';
+import { until } from '../support/until.js';
+
+const LIMIT = { timeout: 40_000 };
+const BYTES = 10_000_000;
+const main = (path: string): string => fileURLToPath(new URL(`../../dist/test/support/${path}`, import.meta.url));
+const DATAGRAMS = main('hosts/datagrams.main.js');
+const SERVER = main('peers/kernel-http.main.js');
+const ALL_SIZES = ['--size', `0-${MAX_PAYLOAD}`, '--count', String(MAX_PAYLOAD + 1)];
+const ALL_ANSWERED = `${MAX_PAYLOAD + 1} packets transmitted, ${MAX_PAYLOAD + 1} received, 0% packet loss`;
+
+let lab: Hosts;
+let here: Host;
+let there: Host;
+
+/** Two hosts, of which the first one has our switch. */
+async function start(): Promise<void> {
+  lab = Hosts.create(2);
+  [here, there] = lab.hosts as readonly [Host, Host];
+  for (const host of lab.hosts) host.addAddress();
+  await here.ignore('udp dport 4789');
+  await here.startSwitch();
+}
+
+/** Expects that `tspmd get` at a VM gets the right bytes. */
+async function expectDownload(vm: number, url: string): Promise<void> {
+  const { code, output } = await lab.tspmd(vm, 'get', url, '--hash', 'sha256');
+  expect(code, output).toBe(0);
+  expect(output).toContain(patternHash(BYTES));
+}
+
+/** Packets that left a module by a gate. */
+function gateOf({ modules }: SwitchStats, name: string, gate: number): number {
+  const module = modules.find((each) => each.name === name);
+  return module?.gates.find((each) => each.gate === gate)?.packets ?? Number.NaN;
+}
+
+describeWith('two hosts with our switch', HOSTS, () => {
+  beforeAll(async () => {
+    await start();
+    await there.ignore('udp dport 4789');
+    await there.startSwitch();
+    await lab.endpoint(2, '--app', 'http');
+    await lab.endpoint(3, '--app', 'http');
+  });
+
+  afterAll(() => lab.close());
+
+  it('answer pings of all sizes, between hosts and on one', LIMIT, async () => {
+    expect(await lab.ping(1, 3, ...ALL_SIZES)).toContain(ALL_ANSWERED);
+    expect(await lab.ping(1, 2, '--count', '10')).toContain('10 received');
+    expect(await lab.ping(4, 2, '--count', '10')).toContain('10 received');
+  });
+
+  it('carry TCP both ways', LIMIT, async () => {
+    await expectDownload(1, `http://10.0.0.3/bytes/${BYTES}`);
+    await expectDownload(4, `http://10.0.0.2/bytes/${BYTES}`);
+  });
+
+  it('carry a broadcast to each other VM once', LIMIT, async () => {
+    const counts = async (): Promise<number[]> => {
+      const [ours, theirs] = await Promise.all([here.stats(), there.stats()]);
+      const atVms = [ours.ports.vm1, ours.ports.vm2, theirs.ports.vm3, theirs.ports.vm4];
+      const copies = [gateOf(ours, 'flood_vm1', 1), gateOf(theirs, 'from_hosts', 2), ours.ports.nic!.inc.packets];
+      return [...atVms.map((port) => port!.out.packets + port!.out.dropped), ...copies];
+    };
+    const before = await counts();
+    // It asks for an address that nobody has, and gets no answer.
+    const output = await lab.ping(1, 99, '--count', '1');
+    expect(output).toMatch(/\b0 received/);
+    const [vm1, vm2, vm3, vm4, toHost, fromHost, received] = (await counts()).map((count, i) => count - before[i]!);
+    expect(vm2).toBeGreaterThan(0);
+    expect([vm1, vm3, vm4, toHost, fromHost, received]).toEqual([0, vm2, vm2, vm2, vm2, 0]);
+  });
+
+  it('drop and count what is not theirs', LIMIT, async () => {
+    there.namespace.ip('addr', 'add', '192.0.2.66/24', 'dev', NIC);
+    const before = await here.stats();
+    const good = frameBetween(3, 1);
+    const send = (from: string, ...contents: string[]): Promise<string> =>
+      there.run(process.execPath, DATAGRAMS, from, here.ip, ...contents);
+    await send('192.0.2.66', vxlan(VNI, good));
+    await send(there.ip, vxlan(VNI + 1, good), '', vxlan(VNI, '').slice(0, 14));
+    await send(there.ip, vxlan(VNI, frameBetween(2, 1)));
+    const truncated = vxlan(VNI, good.slice(0, 26));
+    const fragmented = vxlan(VNI, good + '00'.repeat(3000));
+    await send(there.ip, truncated, fragmented, vxlan(VNI, good, 0), vxlan(VNI, udpFrame(1, vxlan(VNI, good))));
+    // These come last, and to nobody else.
+    await send(there.ip, vxlan(VNI, frameBetween(3, 77)));
+    await until('the switch has counted all', () => true);
+    const after = await here.stats();
+    const grown = (name: string, gate: number): number => gateOf(after, name, gate) - gateOf(before, name, gate);
+    expect(grown('classify', 3)).toBe(1);
+    expect(grown('classify', 2)).toBe(3);
+    expect(grown('check', 1)).toBe(1);
+    expect(after.ports.vm1!.out).toEqual(before.ports.vm1!.out);
+    expect(after.ports.vm2!.out).toEqual(before.ports.vm2!.out);
+  });
+
+  it('drop and count frames that are too long for the network', LIMIT, async () => {
+    const before = await here.stats();
+    const ping = await lab.tspmd(1, 'ping', '--mtu', '1500', '--to', '10.0.0.3', '--size', '1472', '--count', '1');
+    expect(ping.stdout).toContain('0 received');
+    const after = await here.stats();
+    expect(after.ports.nic!.out.dropped - before.ports.nic!.out.dropped).toBe(1);
+  });
+});
+
+describeWith('our switch and the VXLAN of Linux', [...HOSTS, ...['ping', 'curl'].map(command)], () => {
+  beforeAll(async () => {
+    await start();
+    const ends = ['id', VNI, 'local', there.ip, 'remote', here.ip, 'dstport', 4789].map(String);
+    there.namespace.ip('link', 'add', 'vx0', 'address', '52:54:00:00:00:03', 'type', 'vxlan', ...ends, 'dev', NIC);
+    there.namespace.ip('addr', 'add', '10.0.0.3/24', 'dev', 'vx0');
+    there.namespace.ip('link', 'set', 'vx0', 'up');
+    await lab.endpoint(2, '--app', 'http');
+  });
+
+  afterAll(() => lab.close());
+
+  it('answer pings of all sizes', LIMIT, async () => {
+    expect(await lab.ping(1, 3, ...ALL_SIZES)).toContain(ALL_ANSWERED);
+    expect(there.namespace.ip('link', 'show', 'vx0')).toContain(`mtu ${MTU}`);
+    for (const size of [0, 56, MAX_PAYLOAD]) {
+      const options = ['-n', '-M', 'do', '-c', '5', '-i', '0.01', '-s', String(size)];
+      expect(await there.run('ping', ...options, '10.0.0.2')).toContain(' 0% packet loss');
+    }
+    await expect(there.run('ping', '-M', 'do', '-c', '1', '-s', `${MAX_PAYLOAD + 1}`, '10.0.0.2')).rejects.toThrow(
+      /message too long/,
+    );
+  });
+
+  it('carry TCP both ways, also what the kernel leaves unfinished', LIMIT, async () => {
+    const server = there.start(process.execPath, SERVER, '10.0.0.3', '80');
+    await server.waitFor(/^ready$/m);
+    const before = await here.stats();
+    await expectDownload(1, `http://10.0.0.3/length/${BYTES}`);
+    const { inc } = (await here.stats()).ports.nic!;
+    const { packets, bytes } = before.ports.nic!.inc;
+    expect((inc.bytes - bytes) / (inc.packets - packets)).toBeGreaterThan(1514);
+    const file = lab.file('file');
+    writeFileSync(file, patternBytes(0, BYTES));
+    expect(await there.run('curl', '-sf', '-T', file, 'http://10.0.0.2/sink?hash=sha256')).toContain(
+      patternHash(BYTES),
+    );
+    await there.run('curl', '-sf', '-o', file, `http://10.0.0.2/bytes/${BYTES}`);
+    expect(await there.run('sha256sum', file)).toContain(patternHash(BYTES));
+  });
+});
+
+describeWith('our switch and OVS-DPDK', [...HOSTS, ovs, command('ethtool')], () => {
+  let switching: Ovs;
+
+  beforeAll(async () => {
+    await start();
+    // DPDK takes packets from the veth as they are: nobody finishes a checksum.
+    await here.run('ethtool', '-K', NIC, 'tx', 'off');
+    // The address is that of br-phy; the kernel must not answer at the NIC as well.
+    await there.namespace.ip('addr', 'flush', 'dev', NIC);
+    await there.ignore('ether type { ip, arp }');
+    const ports = there.vms.map((vm) => ({ name: `vhost${vm}.sock` }));
+    const { namespace } = there.namespace;
+    switching = await Ovs.start({ folder: lab.folder, ports, megabytes: 512, sleeps: true, namespace });
+    for (const child of switching.children) lab.keep(child);
+    const [device, address] = [`net_af_packet0,iface=${NIC}`, `${there.ip}/24`];
+    switching.addTunnels({ device, address, mac: there.mac, remotes: [here.ip], vni: VNI });
+    switching.addFlow('priority=0', 'NORMAL');
+    await lab.endpoint(2, '--app', 'http');
+    await lab.endpoint(3, '--app', 'http');
+    await switching.daemon.waitFor(OVS_SENDS);
+  });
+
+  afterAll(() => lab.close());
+
+  it('answer pings of all sizes', LIMIT, async () => {
+    expect(await lab.ping(1, 3, ...ALL_SIZES)).toContain(ALL_ANSWERED);
+    expect(await lab.ping(4, 2, '--count', '20', '--size', String(MAX_PAYLOAD))).toContain('20 received');
+  });
+
+  it('carry TCP both ways', LIMIT, async () => {
+    await expectDownload(1, `http://10.0.0.3/bytes/${BYTES}`);
+    await expectDownload(4, `http://10.0.0.2/bytes/${BYTES}`);
+  });
+});
