@@ -43,7 +43,7 @@ describe('the package', () => {
     expect(installed.files).toEqual(
       expect.arrayContaining([
         ...['README.md', 'CHANGELOG.md', 'LICENSE', 'SECURITY.md', 'package.json', 'scripts/bind-vfio.sh'],
-        ...['bess/forward_script.bess', 'bess/forward_n.bess'],
+        ...['bess/forward_script.bess', 'bess/forward_n.bess', 'bess/two_hosts.bess'],
         ...['examples/udp-echo.ts', 'dist/examples/udp-echo.js', 'examples/README.md'],
         ...[`${BUNDLE}/main.js`, `${BUNDLE}/rx-worker.js`, `${BUNDLE}/THIRD-PARTY-LICENSES.txt`],
         ...EXPORTS.flatMap(({ name }) => [`${BUNDLE}/${name}.js`, `${BUNDLE}/${name}.d.ts`]),

@@ -168,10 +168,10 @@ describeWith('our switch and OVS-DPDK', [...HOSTS, ovs, command('ethtool')], () 
     // DPDK takes packets from the veth as they are: nobody finishes a checksum.
     await here.run('ethtool', '-K', NIC, 'tx', 'off');
     // The address is that of br-phy; the kernel must not answer at the NIC as well.
-    await there.namespace.ip('addr', 'flush', 'dev', NIC);
+    there.namespace.ip('addr', 'flush', 'dev', NIC);
     await there.ignore('ether type { ip, arp }');
     const ports = there.vms.map((vm) => ({ name: `vhost${vm}.sock` }));
-    const { namespace } = there.namespace;
+    const { name: namespace } = there.namespace;
     switching = await Ovs.start({ folder: lab.folder, ports, megabytes: 512, sleeps: true, namespace });
     for (const child of switching.children) lab.keep(child);
     const [device, address] = [`net_af_packet0,iface=${NIC}`, `${there.ip}/24`];

@@ -299,7 +299,7 @@ bess.resume_all()
     await expect(load(file)).rejects.toThrow(`cannot read the script ${file}: there is no such file`);
     await expect(load('forward_scrip.bess')).rejects.toThrow(
       'forward_scrip.bess: there is no such file here, nor among those that come with tspmd: forward_n.bess, ' +
-        'forward_script.bess, kernel.bess; perhaps you mean forward_script.bess',
+        'forward_script.bess, kernel.bess, two_hosts.bess; perhaps you mean forward_script.bess',
     );
     await expect(load(directory)).rejects.toMatchObject({ code: 'ERR_TSPMD_SCRIPT', line: null });
   });
