@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { SwitchStats } from '../../bess/stats.js';
 import { OVS_SENDS, Ovs } from '../../scripts/ovs.js';
 import { HOSTS, type Host, Hosts, MAX_PAYLOAD, MTU, NIC, VNI } from '../support/hosts/hosts.js';
-import { frameBetween, udpFrame, vxlan } from '../support/hosts/vxlan.js';
+import { frameBetween, udpBetweenVms, vxlan } from '../support/hosts/vxlan.js';
 import { patternBytes, patternHash } from '../support/peers/bytes.js';
 import { command, describeWith, ovs } from '../support/requirements.js';
 import { until } from '../support/until.js';
@@ -96,7 +96,7 @@ describeWith('two hosts with our switch', HOSTS, () => {
     await send(there.ip, vxlan(VNI, frameBetween(2, 1)));
     const truncated = vxlan(VNI, good.slice(0, 26));
     const fragmented = vxlan(VNI, good + '00'.repeat(3000));
-    await send(there.ip, truncated, fragmented, vxlan(VNI, good, 0), vxlan(VNI, udpFrame(1, vxlan(VNI, good))));
+    await send(there.ip, truncated, fragmented, vxlan(VNI, good, 0), vxlan(VNI, udpBetweenVms(1, vxlan(VNI, good))));
     // These come last, and to nobody else.
     await send(there.ip, vxlan(VNI, frameBetween(3, 77)));
     await until('the switch has counted all', () => true);

@@ -10,12 +10,16 @@ export const frameBetween = (from: number, to: number): string =>
 export const vxlan = (vni: number, frame: string, flags = 0x08): string =>
   `${hex(flags, 1)}000000${hex(vni, 3)}00${frame}`;
 
-/** An Ethernet frame with a UDP datagram to port 4789, whose checksum is left out. */
-export function udpFrame(to: number, datagram: string): string {
+/** A UDP datagram to port 4789 in an Ethernet frame, without a UDP checksum. `ips` and `macs` are two addresses each. */
+export function udpFrame(macs: string, ips: string, datagram: string): string {
   const bytes = datagram.length / 2;
-  const ip = `4500${hex(28 + bytes, 2)}00004000401100000a0000030a000001`;
-  return `${frameBetween(3, to).slice(0, 24)}0800${withChecksum(ip)}c00012b5${hex(8 + bytes, 2)}0000${datagram}`;
+  const ip = withChecksum(`4500${hex(28 + bytes, 2)}0000400040110000${ips}`);
+  return `${macs}0800${ip}c00012b5${hex(8 + bytes, 2)}0000${datagram}`;
 }
+
+/** The same from VM 3 to a VM, which has an address in 10.0.0.0/24. */
+export const udpBetweenVms = (to: number, datagram: string): string =>
+  udpFrame(frameBetween(3, to).slice(0, 24), `0a000003${hex(0x0a000000 + to, 4)}`, datagram);
 
 function withChecksum(header: string): string {
   let sum = 0;
