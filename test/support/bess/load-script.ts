@@ -26,7 +26,10 @@ export async function loadWithFakes(
     opened(device);
     return device;
   };
-  const factory = { vhost: ({ queues }: { queues: number }) => open(queues), tap: () => open(1), close: closed };
-  const bess = await loadScript(file, variables, { devices: factory, print, log });
+  const bess = await loadScript(file, variables, {
+    devices: { vhost: ({ queues }) => open(queues), tap: () => open(1), afPacket: () => open(1), close: closed },
+    print,
+    log,
+  });
   return { bess, devices };
 }

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadScript } from '../../../../bess/script/load.js';
 import type { Switch } from '../../../../bess/switch.js';
-import { FakePortDevice, frame } from '../../../support/bess/fake-port.js';
+import { type FakePortDevice, frame } from '../../../support/bess/fake-port.js';
+import { loadWithFakes } from '../../../support/bess/load-script.js';
 
 const FORWARD_SCRIPT = fileURLToPath(new URL('../../../../bess/forward_script.bess', import.meta.url));
 const FORWARD_N = fileURLToPath(new URL('../../../../bess/forward_n.bess', import.meta.url));
@@ -31,24 +31,16 @@ afterEach(async () => {
 });
 
 async function load(file: string, variables: Record<string, string> = {}): Promise<Switch> {
-  const open = (queues: number): FakePortDevice => {
-    const device = new FakePortDevice(queues);
-    devices.push(device);
-    return device;
-  };
-  loaded = await loadScript(file, variables, {
-    devices: {
-      vhost: ({ queues }) => open(queues),
-      tap: () => open(1),
-      afPacket: () => open(1),
-      close: () => {
-        sharedClosed = true;
-      },
+  const { bess } = await loadWithFakes(file, variables, {
+    opened: (device) => devices.push(device),
+    closed: () => {
+      sharedClosed = true;
     },
     print: (line) => lines.push(line),
     log: (line) => lines.push(`log: ${line}`),
   });
-  return loaded;
+  loaded = bess;
+  return bess;
 }
 
 /** Runs a script given as text; two ports are there already. */
