@@ -11,6 +11,7 @@ import type { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { L2Forward } from './l2-forward.js';
 import type { Module } from './module.js';
 import { PortInput } from './port-inc.js';
+import { TunnelModule } from './tunnel/tunnel-module.js';
 
 /** Offsets in a frame of the source address and of the first byte behind it. */
 const SOURCE = 6;
@@ -37,7 +38,9 @@ export class SourceWatch {
     private readonly log: EventSink,
   ) {
     this.tables = modules.filter((module) => module instanceof L2Forward).filter((table) => table.dropsUnknown);
-    this.inputs = this.tables.length === 0 ? [] : modules.filter((module) => module instanceof PortInput);
+    this.inputs = modules
+      .filter((module) => module instanceof PortInput)
+      .filter((input) => leadsTo(this.tables, input));
     for (const { port } of this.inputs) {
       this.reported.set(port.name, new Set());
       this.inspectors.set(port.name, (burst) => this.inspect(port.name, burst));
@@ -92,6 +95,21 @@ export class SourceWatch {
     const line = `port ${port}: ${missing}. ${adviceFor(table)}`;
     this.log(line, { event: 'unknown-station', port, mac: address });
   }
+}
+
+/**
+ * Whether frames come from an input to one of the tables as they are. What comes out of a tunnel has other addresses, and
+ * the stations of the network around it are not those of the tables.
+ */
+function leadsTo(tables: readonly Module[], input: Module): boolean {
+  const found = new Set([input]);
+  for (const module of found) {
+    if (tables.includes(module)) return true;
+    for (const gate of module.gates) {
+      if (gate !== null && !(gate.next instanceof TunnelModule)) found.add(gate.next);
+    }
+  }
+  return false;
 }
 
 /** Says which entries a table has, and what the user can do. */

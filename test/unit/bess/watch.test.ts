@@ -1,10 +1,12 @@
 /** What the switch reports by itself: stations that the script does not know, and ports that do not work. */
 import { describe, expect, it } from 'vitest';
 import { L2Forward } from '../../../bess/modules/l2-forward.js';
+import { Metadata } from '../../../bess/modules/metadata/attribute.js';
 import type { Module } from '../../../bess/modules/module.js';
 import { PortInc } from '../../../bess/modules/port-inc.js';
 import { PortOut } from '../../../bess/modules/port-out.js';
 import { SourceWatch } from '../../../bess/modules/source-watch.js';
+import { VxlanDecap } from '../../../bess/modules/tunnel/vxlan-decap.js';
 import { PortWatch } from '../../../bess/ports/port-watch.js';
 import { Switch } from '../../../bess/switch.js';
 import { FakePortDevice, fakePort, frame, poll } from '../../support/bess/fake-port.js';
@@ -105,6 +107,18 @@ describe('SourceWatch', () => {
       a.queue.offer(from('3a:00:00:00:00:01', 60));
       poll(input);
     }
+    expect(lines).toEqual([]);
+  });
+
+  it('reports nothing of the network around a tunnel', () => {
+    const { a, input, fwd, lines, watch } = watchedSwitch();
+    const decap = new VxlanDecap('decap', new Metadata());
+    input.gates.length = 0;
+    input.connect(0, decap, 0);
+    decap.connect(0, fwd, 0);
+    watch([input, decap, fwd]).inspectNextBursts();
+    a.queue.offer(from('3a:00:00:00:00:01'));
+    poll(input);
     expect(lines).toEqual([]);
   });
 
