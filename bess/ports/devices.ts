@@ -93,7 +93,12 @@ export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
       return opened(() => new InterfacePort(TapDevice.open(iface, { reactor, windows, mac: address, offloads })));
     },
     afPacket({ iface, bypass, offloads }: AfPacketVdev): PortDevice {
-      return opened(() => new InterfacePort(AfPacketDevice.open(iface, { reactor, windows, bypass, offloads })));
+      return opened(() => {
+        const device = AfPacketDevice.open(iface, { reactor, windows, bypass, offloads });
+        const port = new InterfacePort(device);
+        device.onNotice = (line, kind) => port.onNotice?.(line, kind);
+        return port;
+      });
     },
     close() {
       reactor.close();

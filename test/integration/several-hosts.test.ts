@@ -132,6 +132,8 @@ describeWith('two hosts with our switch', HOSTS, () => {
     const after = await here.stats();
     expect(after.ports.nic!.out.dropped - before.ports.nic!.out.dropped).toBe(1);
     expect(after.ports.nic!.device.out_tooLong).toBe(1);
+    await here.bess.waitFor(/^port nic: packets are longer than the MTU of eth0, 1500, .* with VXLAN 1450$/m);
+    expect(here.bess.output).not.toContain('has no entry');
   });
 });
 

@@ -27,6 +27,9 @@ import { RxRing } from './rx-ring.js';
 import { attach, openRawSocket, type RawSocket } from './socket.js';
 import { TxRing } from './tx-ring.js';
 
+/** What VXLAN takes of the MTU: the headers of Ethernet, IPv4, UDP and VXLAN. */
+const VXLAN_OVERHEAD = 50;
+
 interface AfPacketOptions {
   readonly reactor: Reactor;
   /** Provides the memory of the rings: the allocator that the peers of the switch use, too. */
@@ -41,6 +44,8 @@ export class AfPacketDevice implements PacketEndpoint {
   readonly name: string;
   readonly pollOnly = false;
   onKick: (() => void) | null = null;
+  /** Called with a line when packets are dropped for a reason that somebody should know. */
+  onNotice: ((line: string, kind: string) => void) | null = null;
   refused = 0;
 
   private readonly rx: RxRing;
@@ -51,6 +56,8 @@ export class AfPacketDevice implements PacketEndpoint {
   /** The interface when it was looked at last; null: it is gone. */
   private state: InterfaceState | null;
   private mtu: number;
+  /** The MTU for which {@link onNotice} was told that packets are too long. */
+  private toldMtu = 0;
   private boundTo: number;
   private isWatched = false;
   private closed = false;
@@ -222,6 +229,7 @@ export class AfPacketDevice implements PacketEndpoint {
     const flags = burst.offloaded === 0 ? 0 : burst.flags[packet];
     if (!fitsMtu(burst, packet, flags, this.mtu)) {
       this.outTooLong++;
+      if (this.mtu !== this.toldMtu) this.tellTooLong();
       return false;
     }
     if ((flags & CHECKSUM_PARTIAL) === 0) return this.putFrame(burst, packet, 0, i);
@@ -233,6 +241,13 @@ export class AfPacketDevice implements PacketEndpoint {
     this.software.sum(burst, packet);
     this.softwareChecksums++;
     return this.putFrame(this.software.burst, 0, 0, i);
+  }
+
+  private tellTooLong(): void {
+    const { ifname, mtu } = this;
+    this.toldMtu = mtu;
+    const advice = `give their senders a smaller MTU (--mtu), with VXLAN ${mtu - VXLAN_OVERHEAD}`;
+    this.onNotice?.(`packets are longer than the MTU of ${ifname}, ${mtu}, and are dropped: ${advice}`, 'too long');
   }
 
   private putFrame(burst: PacketBurst, packet: number, flags: number, i: number): boolean {

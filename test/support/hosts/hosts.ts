@@ -30,7 +30,7 @@ export class Host {
   readonly ip: string;
   readonly mac: string;
   readonly vms: readonly number[];
-  private bess: Child | undefined;
+  private running: Child | undefined;
 
   constructor(
     private readonly lab: Hosts,
@@ -60,22 +60,27 @@ export class Host {
   }
 
   /** Starts our switch, which knows all other hosts; resolves when it is ready. */
-  async startSwitch(...variables: string[]): Promise<Child> {
+  async startSwitch(...variables: string[]): Promise<void> {
     const { lab, ip, mac, vms, namespace } = this;
     const others = lab.hosts.filter((host) => host !== this).map(({ entry }) => entry);
     const given = { NPORTS: vms.length, FIRST: vms[0], DIR: lab.folder, HERE: `${ip}/${mac}`, HOSTS: others.join(',') };
     const named = Object.entries(given).map(([name, value]) => `${name}=${value}`);
-    this.bess = lab.keep(namespace.tspmd('switch', 'two_hosts.bess', ...named, ...variables));
+    this.running = lab.keep(namespace.tspmd('switch', 'two_hosts.bess', ...named, ...variables));
     await this.bess.waitFor(/^ready/m);
-    return this.bess;
+  }
+
+  /** The switch that was started last. */
+  get bess(): Child {
+    if (this.running === undefined) throw new Error(`host ${this.number} has no switch`);
+    return this.running;
   }
 
   async killSwitch(): Promise<void> {
-    await this.bess?.stop('SIGKILL');
+    await this.bess.stop('SIGKILL');
   }
 
   async stats(): Promise<SwitchStats> {
-    return fetchSwitchStats(this.bess?.pid ?? -1);
+    return fetchSwitchStats(this.bess.pid);
   }
 
   /** Starts a program on the host, which the lab stops at its end. */
