@@ -1,6 +1,6 @@
 /**
- * Two hosts that carry their VMs' frames to each other by VXLAN. One has our switch with `bess/two_hosts.bess`; the other
- * has the same, OVS-DPDK, or the VXLAN device of the Linux kernel.
+ * Hosts that carry their VMs' frames to each other by VXLAN. One has our switch with `bess/two_hosts.bess`; the others have
+ * the same, OVS-DPDK, or the VXLAN device of the Linux kernel.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -25,13 +25,26 @@ let lab: Hosts;
 let here: Host;
 let there: Host;
 
-/** Two hosts, of which the first one has our switch. */
-async function start(): Promise<void> {
-  lab = Hosts.create(2);
+/** Hosts, of which the first one has our switch. */
+async function start(count: number): Promise<void> {
+  lab = Hosts.create(count);
   [here, there] = lab.hosts as readonly [Host, Host];
   for (const host of lab.hosts) host.addAddress();
   await here.ignore('udp dport 4789');
   await here.startSwitch();
+}
+
+/** Gives a host the VXLAN device of the kernel, in the place of its first VM. */
+async function addVxlan(host: Host): Promise<void> {
+  const { namespace, ip, vms } = host;
+  const [vm] = vms;
+  const ends = ['id', VNI, 'local', ip, 'dstport', 4789, 'dev', NIC].map(String);
+  namespace.ip('link', 'add', 'vx0', 'address', `52:54:00:00:00:0${vm}`, 'type', 'vxlan', ...ends);
+  for (const other of lab.hosts.filter((each) => each !== host)) {
+    await host.run('bridge', 'fdb', 'append', '00:00:00:00:00:00', 'dev', 'vx0', 'dst', other.ip);
+  }
+  namespace.ip('addr', 'add', `10.0.0.${vm}/24`, 'dev', 'vx0');
+  namespace.ip('link', 'set', 'vx0', 'up');
 }
 
 /** Expects that `tspmd get` at a VM gets the right bytes. */
@@ -58,7 +71,7 @@ async function statsWhen(host: Host, hasCome: (stats: SwitchStats) => boolean): 
 
 describeWith('two hosts with our switch', HOSTS, () => {
   beforeAll(async () => {
-    await start();
+    await start(2);
     await there.ignore('udp dport 4789');
     await there.startSwitch();
     await lab.endpoint(2, '--app', 'http');
@@ -137,13 +150,10 @@ describeWith('two hosts with our switch', HOSTS, () => {
   });
 });
 
-describeWith('our switch and the VXLAN of Linux', [...HOSTS, ...['ping', 'curl'].map(command)], () => {
+describeWith('our switch and the VXLAN of Linux', [...HOSTS, ...['ping', 'bridge', 'curl'].map(command)], () => {
   beforeAll(async () => {
-    await start();
-    const ends = ['id', VNI, 'local', there.ip, 'remote', here.ip, 'dstport', 4789].map(String);
-    there.namespace.ip('link', 'add', 'vx0', 'address', '52:54:00:00:00:03', 'type', 'vxlan', ...ends, 'dev', NIC);
-    there.namespace.ip('addr', 'add', '10.0.0.3/24', 'dev', 'vx0');
-    there.namespace.ip('link', 'set', 'vx0', 'up');
+    await start(2);
+    await addVxlan(there);
     await lab.endpoint(2, '--app', 'http');
   });
 
@@ -179,35 +189,72 @@ describeWith('our switch and the VXLAN of Linux', [...HOSTS, ...['ping', 'curl']
   });
 });
 
-describeWith('our switch and OVS-DPDK', [...HOSTS, ovs], () => {
-  let switching: Ovs;
+describeWith(
+  'our switch, OVS-DPDK, and the VXLAN of Linux',
+  [...HOSTS, ovs, ...['ping', 'bridge', 'ethtool'].map(command)],
+  () => {
+    let switching: Ovs;
+    let third: Host;
 
-  beforeAll(async () => {
-    await start();
-    // The address is that of br-phy; the kernel must not answer at the NIC as well.
-    there.namespace.ip('addr', 'flush', 'dev', NIC);
-    await there.ignore('ether type { ip, arp }');
-    const ports = there.vms.map((vm) => ({ name: `vhost${vm}.sock` }));
-    const { name: namespace } = there.namespace;
-    switching = await Ovs.start({ folder: lab.folder, ports, megabytes: 512, sleeps: true, namespace });
-    for (const child of switching.children) lab.keep(child);
-    const [device, address] = [`net_af_packet0,iface=${NIC}`, `${there.ip}/24`];
-    switching.addTunnels({ device, address, mac: there.mac, remotes: [here.ip], vni: VNI });
-    switching.addFlow('priority=0', 'NORMAL');
-    await lab.endpoint(2, '--app', 'http');
-    await lab.endpoint(3, '--app', 'http');
-    await switching.daemon.waitFor(OVS_SENDS);
-  });
+    beforeAll(async () => {
+      await start(3);
+      third = lab.hosts[2]!;
+      await addVxlan(third);
+      // DPDK takes packets from the veth as they are: nobody finishes a checksum.
+      await third.run('ethtool', '-K', NIC, 'tx', 'off');
+      // The address is that of br-phy; the kernel must not answer at the NIC as well.
+      there.namespace.ip('addr', 'flush', 'dev', NIC);
+      await there.ignore('ether type { ip, arp }');
+      const ports = there.vms.map((vm) => ({ name: `vhost${vm}.sock` }));
+      const { name: namespace } = there.namespace;
+      switching = await Ovs.start({ folder: lab.folder, ports, megabytes: 512, sleeps: true, namespace });
+      for (const child of switching.children) lab.keep(child);
+      const [device, address] = [`net_af_packet0,iface=${NIC}`, `${there.ip}/24`];
+      switching.addTunnels({ device, address, mac: there.mac, remotes: [here.ip, third.ip], vni: VNI });
+      // No broadcast of one host goes out to the other.
+      for (const port of ['vxlan0', 'vxlan1']) {
+        await there.run('ovs-vsctl', `--db=unix:${lab.file('db.sock')}`, 'set', 'Port', port, 'protected=true');
+      }
+      switching.addFlow('priority=0', 'NORMAL');
+      await lab.endpoint(2, '--app', 'http');
+      await lab.endpoint(3, '--app', 'http');
+      await switching.daemon.waitFor(OVS_SENDS);
+    });
 
-  afterAll(() => lab.close());
+    afterAll(() => lab.close());
 
-  it('answer pings of all sizes', LIMIT, async () => {
-    expect(await lab.ping(1, 3, ...ALL_SIZES)).toContain(ALL_ANSWERED);
-    expect(await lab.ping(4, 2, '--count', '20', '--size', String(MAX_PAYLOAD))).toContain('20 received');
-  });
+    it('answer pings of all sizes', LIMIT, async () => {
+      expect(await lab.ping(1, 3, ...ALL_SIZES)).toContain(ALL_ANSWERED);
+      expect(await lab.ping(4, 2, '--count', '20', '--size', String(MAX_PAYLOAD))).toContain('20 received');
+    });
 
-  it('carry TCP both ways', LIMIT, async () => {
-    await expectDownload(1, `http://10.0.0.3/bytes/${BYTES}`);
-    await expectDownload(4, `http://10.0.0.2/bytes/${BYTES}`);
-  });
-});
+    it('carry TCP both ways', LIMIT, async () => {
+      await expectDownload(1, `http://10.0.0.3/bytes/${BYTES}`);
+      await expectDownload(4, `http://10.0.0.2/bytes/${BYTES}`);
+    });
+
+    it('carry a broadcast to each of the three once', LIMIT, async () => {
+      const ping = async (vm: number): Promise<void> => {
+        const options = ['-n', '-c', '5', '-i', '0.05', '-s', String(MAX_PAYLOAD)];
+        const output = await third.run('ping', ...options, `10.0.0.${vm}`);
+        expect(output).toContain('5 packets transmitted, 5 received, 0% packet loss');
+      };
+      await ping(3);
+      await ping(2);
+      expect(await lab.ping(1, 5, '--count', '5')).toContain('5 received');
+      const before = await here.stats();
+      await third.run(process.execPath, DATAGRAMS, '10.0.0.5', '10.0.0.255', '01', '02', '03');
+      // These go the same ways, and come last.
+      await ping(3);
+      await ping(2);
+      const after = await here.stats();
+      expect([1, 2].map((vm) => got(after, vm) - got(before, vm))).toEqual([3, 3 + 5]);
+    });
+  },
+);
+
+/** Packets for a VM of the first host, also those that it did not take. */
+function got({ ports }: SwitchStats, vm: number): number {
+  const { packets, dropped } = ports[`vm${vm}`]!.out;
+  return packets + dropped;
+}

@@ -10,6 +10,7 @@ const [from, to, ...contents] = process.argv.slice(2);
 const socket = createSocket('udp4');
 socket.bind(0, from);
 await once(socket, 'listening');
+socket.setBroadcast(true);
 for (const content of contents) {
   await new Promise<void>((resolve, reject) =>
     socket.send(Buffer.from(content, 'hex'), PORT, to, (error) => (error === null ? resolve() : reject(error))),
