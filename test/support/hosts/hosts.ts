@@ -182,7 +182,7 @@ export class Hosts {
 
   /** Pings from one VM to another; returns the line of statistics. */
   async ping(from: number, to: number, ...options: string[]): Promise<string> {
-    const given = ['--to', `10.0.0.${to}`, '--interval', '0.001', '--quiet', ...options];
+    const given = ['--to', `10.0.0.${to}`, '--interval', '0.001', '--timeout', '10', '--quiet', ...options];
     const { stdout, output } = await this.tspmd(from, 'ping', ...given);
     return /^\d+ packets transmitted.*$/m.exec(stdout)?.[0] ?? output;
   }
