@@ -117,7 +117,7 @@ describeWith('two hosts with our switch', HOSTS, () => {
     };
     const before = await counts();
     // It asks for an address that nobody has, and gets no answer.
-    const output = await lab.ping(1, 99, '--count', '1');
+    const output = await lab.ping(1, 99, '--count', '1', '--timeout', '1');
     expect(output).toMatch(/\b0 received/);
     const [vm1, vm2, vm3, vm4, toHost, fromHost, received] = (await counts()).map((count, i) => count - before[i]!);
     expect(vm2).toBeGreaterThan(0);
