@@ -26,7 +26,7 @@ describeWith('three hosts, of which one is lost', HOSTS, () => {
       await host.ignore('udp dport 4789');
     }
     await Promise.all(lab.hosts.map((host) => host.startSwitch()));
-  });
+  }, LIMIT.timeout);
 
   afterAll(() => lab.close());
 

@@ -13,7 +13,7 @@ import { patternBytes, patternHash } from '../support/peers/bytes.js';
 import { expectAnswers } from '../support/peers/kernel-ping.js';
 import { command, describeWith, ovs } from '../support/requirements.js';
 
-const LIMIT = { timeout: 40_000 };
+const LIMIT = { timeout: 60_000 };
 const BYTES = 10_000_000;
 const PINGS = { count: 5, interval: 0.02, size: MAX_PAYLOAD };
 const MAX_LOOKS = 1000;
@@ -93,7 +93,7 @@ describeWith('two hosts with our switch', HOSTS, () => {
     await there.startSwitch();
     await lab.endpoint(2, '--app', 'http');
     await lab.endpoint(3, '--app', 'http');
-  });
+  }, LIMIT.timeout);
 
   afterAll(() => lab.close());
 
@@ -176,7 +176,7 @@ describeWith('our switch and the VXLAN of Linux', [...HOSTS, ...['ping', 'bridge
     await start(2);
     await addVxlan(there);
     await lab.endpoint(2, '--app', 'http');
-  });
+  }, LIMIT.timeout);
 
   afterAll(() => lab.close());
 
@@ -237,7 +237,7 @@ describeWith(
       await lab.endpoint(2, '--app', 'http');
       await lab.endpoint(3, '--app', 'http');
       await switching.daemon.waitFor(OVS_SENDS);
-    });
+    }, LIMIT.timeout);
 
     afterAll(() => lab.close());
 
