@@ -28,7 +28,7 @@ describeWith('three hosts, of which one is lost', HOSTS, () => {
     await Promise.all(lab.hosts.map((host) => host.startSwitch()));
   }, LIMIT.timeout);
 
-  afterAll(() => lab.close());
+  afterAll(() => lab?.close());
 
   /** Traffic between two VMs, with few datagrams at a time; the result comes at the end. */
   function generate(from: number, to: number, giveUpMs = 5000): Promise<Child> {

@@ -95,7 +95,7 @@ describeWith('two hosts with our switch', HOSTS, () => {
     await lab.endpoint(3, '--app', 'http');
   }, LIMIT.timeout);
 
-  afterAll(() => lab.close());
+  afterAll(() => lab?.close());
 
   it('answer pings of all sizes, between hosts and on one', LIMIT, async () => {
     await expectAllSizes(1, 3);
@@ -178,7 +178,7 @@ describeWith('our switch and the VXLAN of Linux', [...HOSTS, ...['ping', 'bridge
     await lab.endpoint(2, '--app', 'http');
   }, LIMIT.timeout);
 
-  afterAll(() => lab.close());
+  afterAll(() => lab?.close());
 
   it('answer pings of all sizes', LIMIT, async () => {
     await expectAllSizes(1, 3);
@@ -239,7 +239,7 @@ describeWith(
       await switching.daemon.waitFor(OVS_SENDS);
     }, LIMIT.timeout);
 
-    afterAll(() => lab.close());
+    afterAll(() => lab?.close());
 
     it('answer pings of all sizes', LIMIT, async () => {
       await expectAllSizes(1, 3);
