@@ -25,13 +25,13 @@ describeWith('three hosts, of which one is lost', HOSTS, () => {
       host.addAddress();
       await host.ignore('udp dport 4789');
     }
-    await Promise.all(lab.hosts.map((host) => host.startSwitch()));
+    for (const host of lab.hosts) await host.startSwitch();
   }, LIMIT.timeout);
 
   afterAll(() => lab?.close());
 
   /** Traffic between two VMs, with few datagrams at a time; the result comes at the end. */
-  function generate(from: number, to: number, giveUpMs = 5000): Promise<Child> {
+  function generate(from: number, to: number, giveUpMs = 15_000): Promise<Child> {
     const options = Object.entries({ flows: 16, window: 2, packets: 20_000, give_up_ms: giveUpMs });
     const pairs = [`to=10.0.0.${to}`, ...options.map(([name, value]) => `${name}=${value}`)];
     return lab.endpoint(from, '--app', app('generator'), '--app-option', ...pairs);

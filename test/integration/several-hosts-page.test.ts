@@ -5,7 +5,7 @@ import { blocksBelow, PageCommands } from '../support/hosts/page.js';
 import { patternHash } from '../support/peers/bytes.js';
 import { command, describeWith, root } from '../support/requirements.js';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 90_000 };
 const needs = [root, ...['ip', 'nft', 'ping', 'curl'].map(command)];
 
 describeWith('docs/several-hosts.md', needs, () => {
@@ -26,7 +26,7 @@ describeWith('docs/several-hosts.md', needs, () => {
 
   async function ready(block: string): Promise<Child> {
     const child = commands.start(block);
-    await child.waitFor(/^ready/m);
+    await child.waitFor(/^ready/m, 30_000);
     return child;
   }
 

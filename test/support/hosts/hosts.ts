@@ -24,6 +24,8 @@ export const MTU = 1450;
 export const MAX_PAYLOAD = MTU - 28;
 
 const BRIDGE = 'br0';
+/** A busy machine needs so long for the start of several programs at once. */
+const READY_MS = 30_000;
 
 export class Host {
   readonly namespace = NetworkNamespace.create();
@@ -66,7 +68,7 @@ export class Host {
     const given = { NPORTS: vms.length, FIRST: vms[0], DIR: lab.folder, HERE: `${ip}/${mac}`, HOSTS: others.join(',') };
     const named = Object.entries(given).map(([name, value]) => `${name}=${value}`);
     this.running = lab.keep(namespace.tspmd('switch', 'two_hosts.bess', ...named, ...variables));
-    await this.bess.waitFor(/^ready/m);
+    await this.bess.waitFor(/^ready/m, READY_MS);
   }
 
   /** The switch that was started last. */
@@ -166,7 +168,7 @@ export class Hosts {
   /** Starts `tspmd run` in the place of a VM; resolves when it is ready. */
   async endpoint(vm: number, ...args: string[]): Promise<Child> {
     const child = this.start(vm, 'run', ...args);
-    await child.waitFor(/^ready/m);
+    await child.waitFor(/^ready/m, READY_MS);
     return child;
   }
 
