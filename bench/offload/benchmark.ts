@@ -118,27 +118,46 @@ const ROWS: readonly RowSpec[] = [
   },
 ];
 
-/** Opens what can be opened, warm and stopped. A peer that cannot run here is noted: the row has the others. */
+/**
+ * Opens what can be opened, warm and stopped. A peer is opened twice before it counts as one that cannot run here. That is
+ * noted: the row has the others.
+ */
 async function openAll(spec: RowSpec, warmUp: number, plan: Plan, opened: Contestant[]): Promise<void> {
-  for (const [place, { name, open, lacks }] of spec.open.entries()) {
+  for (const { name, open, lacks } of spec.open) {
+    const isPeer = name === OVS;
     try {
       const lacking = lacks?.() ?? null;
       if (lacking !== null) throw new Error(lacking);
-      const contestant = await open();
-      opened.push(contestant);
-      if ((await contestant.rate(warmUp)) === 0) throw new Error('nothing came through the switch');
-      contestant.processes.pause();
+      const warm = (): Promise<Contestant> => openWarm(open, warmUp);
+      const again = (error: Error): Promise<Contestant> => {
+        plan.stop.throwIfAborted();
+        plan.progress(`${spec.name}: ${name} is started again, because ${firstLine(error)}`);
+        return warm();
+      };
+      opened.push(await (isPeer ? warm().catch(again) : warm()));
     } catch (error) {
       plan.stop.throwIfAborted();
-      if (name !== OVS) throw error;
-      // It may have been opened before it failed.
-      if (opened.length > place)
-        await opened
-          .pop()
-          ?.close()
-          .catch(() => {});
+      if (!isPeer) throw error;
       plan.lost(`${spec.name} against ${name}`, firstLine(error as Error));
     }
+  }
+}
+
+/** How long a contestant may get no CPU on a busy machine, in ms. */
+const PATIENCE_MS = 10_000;
+
+async function openWarm(open: () => Promise<Contestant>, warmUp: number): Promise<Contestant> {
+  const contestant = await open();
+  try {
+    const deadline = performance.now() + PATIENCE_MS;
+    while ((await contestant.rate(warmUp)) === 0) {
+      if (performance.now() > deadline) throw new Error(`nothing came through the switch for ${PATIENCE_MS / 1000} s`);
+    }
+    contestant.processes.pause();
+    return contestant;
+  } catch (error) {
+    await contestant.close().catch(() => {});
+    throw error;
   }
 }
 

@@ -10,8 +10,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Ovs } from '../../scripts/ovs.js';
-import { Testpmd } from '../../scripts/testpmd.js';
+import { type PortStats, Testpmd } from '../../scripts/testpmd.js';
 import { benchCpus } from '../common/cpus.js';
 import { hasHugepages } from '../common/hugepages.js';
 import { PausableProcesses } from '../common/windows.js';
@@ -22,14 +23,14 @@ import { GSO_FRAME_BYTES, pcapOf, SEGMENT_BYTES, tcpFrame } from './frames.js';
 const [FILE, SENDER, RECEIVER] = [0, 1, 2];
 /** More than the buffers of 2 KiB that all packets need: a packet that finds no room in a ring is lost for ever. */
 const RING_ENTRIES = 1024;
-/** testpmd without hugepages takes long for each command on a busy machine. */
-const ATTEMPTS = 100;
-
-const STARTS = 4;
-/** How often testpmd is asked whether the packets go round. */
-const LOOKS = 20;
-
-class PacketsLost extends Error {}
+/** How often the packets are put on their way before the switch is said to lose them. */
+const INJECTIONS = 8;
+/**
+ * How long packets may take, in ms. On a busy machine, the threads that move them may get no CPU while testpmd answers
+ * many questions about them.
+ */
+const PATIENCE_MS = 4_000;
+const LOOK_MS = 20;
 
 export class TestpmdOverOvs {
   readonly processes: PausableProcesses;
@@ -42,21 +43,8 @@ export class TestpmdOverOvs {
     this.processes = new PausableProcesses([testpmd.child, ...ovs.children]);
   }
 
-  /**
-   * Starts both, and puts the packets on their way. When it rejects, it has stopped both. OVS drops packets for a moment
-   * after it has said that a port is enabled; packets that are lost do not come back, so that all is started again.
-   */
+  /** Starts both, and puts the packets on their way. When it rejects, it has stopped both. */
   static async open(): Promise<TestpmdOverOvs> {
-    for (let start = 1; ; start++) {
-      try {
-        return await TestpmdOverOvs.start();
-      } catch (error) {
-        if (!(error instanceof PacketsLost) || start === STARTS) throw error;
-      }
-    }
-  }
-
-  private static async start(): Promise<TestpmdOverOvs> {
     const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
     const { common, contestant } = benchCpus();
     const hugepages = hasHugepages();
@@ -134,19 +122,38 @@ async function untilSending({ daemon }: Ovs): Promise<void> {
   await daemon.waitFor(/State of queue 0 \( tx_qid 0 \) of vhost device '[^']*receiver' changed to 'enabled'/);
 }
 
-/** Sends the packets of the file to the receiver's ring, and then lets them go round. */
+/**
+ * Sends the packets of the file to the receiver's ring, and then lets them go round. OVS drops packets for a moment after
+ * it has said that a port is enabled. Packets that are lost do not come back, so that they are sent again.
+ */
 async function inject(testpmd: Testpmd): Promise<void> {
-  await testpmd.command('start');
-  for (let attempt = 0; ; attempt++) {
-    const { txPackets } = await testpmd.portStats(SENDER);
-    if (txPackets === PACKETS_UNDER_WAY) break;
-    if (attempt === ATTEMPTS) throw new Error(`dpdk-testpmd has sent ${txPackets} of ${PACKETS_UNDER_WAY} packets`);
+  for (let injection = 1; ; injection++) {
+    await testpmd.command('start');
+    const expected = injection * PACKETS_UNDER_WAY;
+    const { txPackets } = await statsWhen(testpmd, SENDER, (stats) => stats.txPackets >= expected);
+    if (txPackets < expected) throw new Error(`dpdk-testpmd has sent ${txPackets} of ${expected} packets`);
+    await testpmd.command('stop');
+    await testpmd.command(`set portlist ${SENDER},${RECEIVER}`);
+    await testpmd.command('start');
+    const { rxPackets } = await statsWhen(testpmd, RECEIVER, (stats) => stats.rxPackets > PACKETS_UNDER_WAY);
+    if (rxPackets > PACKETS_UNDER_WAY) return;
+    if (injection === INJECTIONS) {
+      throw new Error(`${rxPackets} of ${expected} packets came through OVS-DPDK, and none of them for a second time`);
+    }
+    await testpmd.command('stop');
+    // A port that starts reads its file from the beginning.
+    for (const line of [`port stop ${FILE}`, `port start ${FILE}`, `set portlist ${FILE},${SENDER}`]) {
+      await testpmd.command(line);
+    }
   }
-  await testpmd.command('stop');
-  await testpmd.command(`set portlist ${SENDER},${RECEIVER}`);
-  await testpmd.command('start');
-  for (let look = 0; look < LOOKS; look++) {
-    if ((await testpmd.portStats(RECEIVER)).rxPackets > PACKETS_UNDER_WAY) return;
+}
+
+/** Asks for statistics until they are as they shall be, or for as long as is sensible. Returns the last answer. */
+async function statsWhen(testpmd: Testpmd, port: number, isDone: (stats: PortStats) => boolean): Promise<PortStats> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const stats = await testpmd.portStats(port);
+    if (isDone(stats) || performance.now() > deadline) return stats;
+    await sleep(LOOK_MS);
   }
-  throw new PacketsLost('nothing came through the switch');
 }

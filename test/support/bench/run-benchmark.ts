@@ -8,12 +8,14 @@ const BENCH = fileURLToPath(new URL('../../../dist-bench/bench/main.js', import.
 
 export const startBenchmark = (...args: string[]): Child => Child.spawn(process.execPath, [BENCH, ...args]);
 
-/** Runs a benchmark with `--quick` to its end. Expects that it succeeds; returns its report. */
+/** Runs a benchmark with `--quick` to its end. Expects that it succeeds with all contestants; returns its report. */
 export async function runBenchmark(name: string, ...args: string[]): Promise<Report> {
   const child = startBenchmark(name, '--quick', '--json', ...args);
   try {
     const { code } = await child.exited;
     expect(code, child.output).toBe(0);
+    // A row or a contestant that is missing, and why.
+    expect(child.output.match(/^not measured: .*$/gm) ?? [], child.output).toEqual([]);
   } finally {
     await child.stop();
   }
