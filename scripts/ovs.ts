@@ -52,8 +52,11 @@ export interface OvsOptions {
 
 /** The end of VXLAN tunnels in OVS: the bridge `br-phy` with a NIC and an IP address, and a port of `br0` per other host. */
 export interface OvsTunnels {
-  /** The device of DPDK behind which the network is, such as `net_af_packet0,iface=eth0`. */
-  readonly device: string;
+  /**
+   * The device of DPDK behind which the network is, such as `net_af_packet0,iface=eth0`. Default: the port listens on a
+   * vhost-user socket in the folder, which has its name, `nic`.
+   */
+  readonly device?: string;
   /** IP address with the length of the network, such as `192.0.2.2/24`. */
   readonly address: string;
   readonly mac: string;
@@ -61,6 +64,10 @@ export interface OvsTunnels {
   readonly remotes: readonly string[];
   /** Number of the network (VNI). */
   readonly vni: number;
+  /** MTU of the network. Default: 1500. */
+  readonly mtu?: number;
+  /** Stations of the network for whose MAC addresses OVS need not ask. */
+  readonly neighbours?: readonly { readonly ip: string; readonly mac: string }[];
 }
 
 /** Memory for 262144 packet buffers. With less memory OVS makes fewer buffers, or even none for the second port. */
@@ -74,6 +81,8 @@ const interfaceOf = (name: string, ...settings: string[]): string[] => ['--', 's
 class Tools {
   readonly env: NodeJS.ProcessEnv;
   readonly database: string;
+  /** The socket on which the daemon takes commands. */
+  readonly control: string;
 
   constructor(private readonly folder: string) {
     this.env = {
@@ -84,6 +93,7 @@ class Tools {
       RUNTIME_DIRECTORY: folder,
     };
     this.database = join(folder, 'db.sock');
+    this.control = join(folder, 'ovs.ctl');
   }
 
   run(program: string, ...args: string[]): string {
@@ -94,6 +104,10 @@ class Tools {
 
   vsctl(...args: string[]): string {
     return this.run('ovs-vsctl', `--db=unix:${this.database}`, `--timeout=${TIMEOUT_SECONDS}`, ...args);
+  }
+
+  appctl(...args: string[]): string {
+    return this.run('ovs-appctl', `--timeout=${TIMEOUT_SECONDS}`, '--target', this.control, ...args);
   }
 
   ofctl(command: string, ...args: string[]): string {
@@ -151,7 +165,7 @@ export class Ovs {
       const settings = Object.entries(dpdk).map(([name, value]) => `other_config:${name}=${value}`);
       tools.vsctl('--no-wait', 'init');
       tools.vsctl('--no-wait', 'set', 'Open_vSwitch', '.', ...settings);
-      const control = ['--unixctl', join(folder, 'ovs.ctl'), `unix:${tools.database}`];
+      const control = ['--unixctl', tools.control, `unix:${tools.database}`];
       // Not in the network namespace of the machine: it makes a tap whose name is the same for every OVS.
       const [program, ...enter] = namespace === undefined ? UNSHARE : ['ip', 'netns', 'exec', namespace];
       daemon = Child.spawn(program, [...enter, DAEMON, ...control, '-vconsole:info'], tools.env);
@@ -195,20 +209,27 @@ export class Ovs {
   /**
    * Joins `br0` to other hosts by VXLAN. OVS asks the network for their MAC addresses, and forwards to them what a flow
    * of `br0` says, such as `NORMAL`.
+   * @returns the names of the ports for the other hosts
    */
-  addTunnels({ device, address, mac, remotes, vni }: OvsTunnels): void {
+  addTunnels({ device, address, mac, remotes, vni, mtu, neighbours = [] }: OvsTunnels): string[] {
     const { tools } = this;
     const bridge = ['set', 'bridge', 'br-phy', 'datapath_type=netdev', `other_config:hwaddr=${mac}`];
     tools.vsctl('add-br', 'br-phy', '--', ...bridge);
-    tools.vsctl('add-port', 'br-phy', 'nic', ...interfaceOf('nic', 'type=dpdk', `options:dpdk-devargs=${device}`));
+    const type = device === undefined ? ['type=dpdkvhostuser'] : ['type=dpdk', `options:dpdk-devargs=${device}`];
+    tools.vsctl('add-port', 'br-phy', 'nic', ...interfaceOf('nic', ...type));
+    if (mtu !== undefined) tools.vsctl('set', 'Interface', 'nic', `mtu_request=${mtu}`);
     // The port of the bridge that has its name is an interface of the kernel. OVS takes address and routes from there.
     tools.run('nsenter', ...this.enterNamespace, 'ip', 'addr', 'add', address, 'dev', 'br-phy');
     tools.run('nsenter', ...this.enterNamespace, 'ip', 'link', 'set', 'br-phy', 'up');
-    for (const [i, remote] of remotes.entries()) {
+    const ports = remotes.map((remote, i) => {
+      const name = `vxlan${i}`;
       const options = ['type=vxlan', `options:remote_ip=${remote}`, `options:key=${vni}`];
-      tools.vsctl('add-port', 'br0', `vxlan${i}`, ...interfaceOf(`vxlan${i}`, ...options));
-      this.numberOf(`vxlan${i}`);
-    }
+      tools.vsctl('add-port', 'br0', name, ...interfaceOf(name, ...options));
+      this.numberOf(name);
+      return name;
+    });
+    for (const { ip, mac } of neighbours) tools.appctl('tnl/neigh/set', 'br-phy', ip, mac);
+    return ports;
   }
 
   private get enterNamespace(): string[] {

@@ -4,8 +4,6 @@ import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
 import { benchCpus } from './cpus.js';
 
-const SCRIPT = fileURLToPath(new URL('../../../bess/forward_n.bess', import.meta.url));
-
 /**
  * Starts a switch whose ports have their sockets in a folder. Resolves when it listens.
  * @param variables more variables of bess/forward_n.bess, as NAME=value
@@ -16,18 +14,30 @@ export async function startEmbeddedSwitch(
   ports: number,
   variables: readonly string[] = [],
 ): Promise<{ main: Child; sockets: string[] }> {
-  // taskset pins it, as add_worker does in BESS. BESS can run the same script.
+  const main = await startScript('forward_n.bess', [`NPORTS=${ports}`, `DIR=${folder}`, ...variables]);
+  return { main, sockets: Array.from({ length: ports }, (_, i) => join(folder, `vhost${i + 1}.sock`)) };
+}
+
+/**
+ * Starts a switch with a script of `bess/`. BESS can run the same script. Resolves when it listens.
+ * @param variables of the script, as NAME=value
+ */
+export async function startScript(name: string, variables: readonly string[]): Promise<Child> {
+  const script = fileURLToPath(new URL(`../../../bess/${name}`, import.meta.url));
+  // taskset pins it, as add_worker does in BESS.
   const cpu = String(benchCpus().common);
-  const given = [`NPORTS=${ports}`, `DIR=${folder}`, ...variables];
-  const command = Child.commandLine('switch', SCRIPT, ...given, '--idle', 'spin');
-  const main = Child.spawn('taskset', ['-c', cpu, ...command]);
+  const main = Child.spawn('taskset', [
+    '-c',
+    cpu,
+    ...Child.commandLine('switch', script, ...variables, '--idle', 'spin'),
+  ]);
   try {
     await main.waitFor(/^ready: /m);
   } catch (error) {
     await main.stop();
     throw error;
   }
-  return { main, sockets: Array.from({ length: ports }, (_, i) => join(folder, `vhost${i + 1}.sock`)) };
+  return main;
 }
 
 /**

@@ -1,9 +1,9 @@
 /**
  * The frontends of `bench -- switch`: one driver per port, all in one process on one CPU. With unicast, each port sends
- * to the next one; with broadcast, the first port sends to all. It answers a request of MILLISECONDS with a
+ * to the next one; with broadcast, the first port sends to all. It answers `run MILLISECONDS` with a
  * {@link Run}.
  */
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
@@ -12,11 +12,10 @@ import { parseMac } from '../../src/wire/address.js';
 import { answerRequests } from '../common/bench-process.js';
 import { macBehind } from '../common/embedded-switch.js';
 import { udpFrame } from '../common/frames.js';
+import { patiently } from './patiently.js';
 import { BROADCAST, type Run, type Setup } from './rows.js';
 
 const BURST = 32;
-const ATTEMPTS = 20;
-const RETRY_MS = 250;
 /** Length of the destination and the source address in 16-bit words. */
 const ADDRESS_WORDS = 6;
 /** Rounds over all ports between two turns of the event loop. */
@@ -25,21 +24,6 @@ const ROUNDS = 64;
 const { sockets, spec, cpu, hugepages } = JSON.parse(process.argv[2]) as Setup;
 const handles = new Uint32Array(BURST);
 const frameLengths = new Uint32Array(BURST).fill(spec.bytes);
-
-/**
- * Tries for some seconds. When the first port of OVS gets its peer, OVS searches for the largest pool of buffers that
- * fits into memory. Meanwhile there is no memory for the peers of other ports.
- */
-async function patiently<T>(open: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await open();
-    } catch (error) {
-      if (attempt === ATTEMPTS) throw error;
-      await sleep(RETRY_MS);
-    }
-  }
-}
 
 class Vm {
   received = 0;
@@ -118,11 +102,12 @@ async function run(milliseconds: number): Promise<Run> {
     await nextTurn();
     now = performance.now();
   }
-  return { frames: total() - before, seconds: (now - start) / 1000 };
+  const isFlowing = counted.every(({ received }) => received > 0);
+  return { frames: total() - before, seconds: (now - start) / 1000, isFlowing };
 }
 
 process.once('SIGTERM', () => process.exit());
 answerRequests(
-  ([milliseconds]) => run(Number(milliseconds)),
+  ([, milliseconds]) => run(Number(milliseconds)),
   () => process.exit(),
 );
