@@ -6,6 +6,7 @@
 import { macOctets } from '../../../drivers/mac-address.js';
 import { VLAN_BYTES } from '../../../drivers/virtio/header-fields.js';
 import { accessorOf, comparison, numberOf, RELATIONS } from './accessor.js';
+import { both, either, not } from './combine.js';
 import type { Match } from './frame.js';
 import { FilterError, type Word, wordsOf } from './lexer.js';
 import { address, type Direction, PROTOCOLS, port, protocol, station, vlan } from './primitives.js';
@@ -67,10 +68,7 @@ class Parser {
   private term(): Match {
     if (++this.depth > MAX_DEPTH) throw new FilterError(`filter: nested more than ${MAX_DEPTH} times`);
     try {
-      if (this.takes('not', '!')) {
-        const match = this.term();
-        return (u8, at, length) => !match(u8, at, length);
-      }
+      if (this.takes('not', '!')) return not(this.term());
       if (!this.takes('(')) return this.primitive();
       const match = this.expression();
       if (!this.takes(')')) throw new FilterError("filter: ')' is missing");
@@ -199,15 +197,6 @@ class Parser {
     return word;
   }
 }
-
-const both =
-  (one: Match, other: Match): Match =>
-  (u8, at, length) =>
-    one(u8, at, length) && other(u8, at, length);
-const either =
-  (one: Match, other: Match): Match =>
-  (u8, at, length) =>
-    one(u8, at, length) || other(u8, at, length);
 
 const fault = ({ text, place }: Word, problem: string): FilterError =>
   new FilterError(`filter: '${text}' at ${place}: ${problem}`);

@@ -7,6 +7,7 @@ import {
   TYPE_QINQ,
   TYPE_VLAN,
 } from '../../../drivers/virtio/header-fields.js';
+import { both, either } from './combine.js';
 import {
   arpAt,
   etherType,
@@ -44,8 +45,7 @@ const ARP_TARGET = 24;
 function joined(direction: Direction, source: Match, destination: Match): Match {
   if (direction === 'src') return source;
   if (direction === 'dst') return destination;
-  if (direction === 'both') return (u8, at, length) => source(u8, at, length) && destination(u8, at, length);
-  return (u8, at, length) => source(u8, at, length) || destination(u8, at, length);
+  return direction === 'both' ? both(source, destination) : either(source, destination);
 }
 
 /** `tcp`, `udp`, `icmp`, `sctp`, `ip`, `ip6`, `arp`; undefined for another word. */
