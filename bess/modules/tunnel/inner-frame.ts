@@ -83,6 +83,20 @@ export class InnerFrame {
     else this.parse(this.gather(burst, packet, wanted), 0, wanted, port);
   }
 
+  /** Whether a packet of at least 14 bytes is itself one of VXLAN: as {@link read}, without the hash of the usual packet. */
+  isInTunnel(burst: PacketBurst, packet: number, port: number): boolean {
+    const first = burst.firstSegment[packet];
+    const at = burst.segmentOffset[first];
+    const { u8, u16 } = burst.memory;
+    const h = at >>> 1;
+    if ((at & 1) === 0 && burst.segmentLength[first] >= USUAL_BYTES && u16[h + 6] === IPV4_IN_MEMORY) {
+      const isUsual = u8[at + ETHERNET_BYTES] === 0x45;
+      if (isUsual && (u8[at + 23] !== PROTOCOL_UDP || u16[h + 18] !== swapped(port))) return false;
+    }
+    this.read(burst, packet, port);
+    return this.isVxlan;
+  }
+
   /** As {@link read}, for any frame. @param length bytes of the frame that may be looked at */
   private parse(u8: Uint8Array, at: number, length: number, port: number): void {
     let ip = ETHERNET_BYTES;

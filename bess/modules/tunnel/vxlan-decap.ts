@@ -99,8 +99,7 @@ export class VxlanDecap extends TunnelModule {
     const { burst } = this;
     const segments = burst.segments;
     this.takeSegments(from, packet);
-    this.inner.read(burst, packet, this.port);
-    reason = this.inner.isVxlan ? Reason.nested : -1;
+    reason = this.inner.isInTunnel(burst, packet, this.port) ? Reason.nested : -1;
     if (reason < 0 && from.offloaded !== 0) reason = this.takeOffloads(from, packet);
     if (reason >= 0) burst.segments = segments;
     return reason;
