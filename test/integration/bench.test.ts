@@ -85,6 +85,17 @@ describeWith('npm run bench -- switch', [ovs], () => {
     expect(rows.map(({ name }) => name)).toEqual(['unicast/64/2', 'broadcast/64/2']);
     for (const { peers } of rows) expect(peers).toEqual({ 'ovs-dpdk': figure('frames/s') });
   });
+
+  // The benchmark itself checks that every byte is right, on both sides of the tunnel.
+  it('measures VXLAN against the plain switch and OVS', LIMIT, async () => {
+    const { rows } = await bench('switch', '^vxlan/1500$');
+    expect(rows).toMatchObject([
+      { name: 'vxlan/1500', peers: { plain: figure('frames/s'), 'ovs-dpdk': figure('frames/s') } },
+    ]);
+    for (const { ours, peers } of rows) {
+      for (const { median } of [ours, ...Object.values(peers)]) expect(median).toBeGreaterThan(0);
+    }
+  });
 });
 
 describeWith('npm run bench -- latency', [testpmd], () => {
