@@ -1,6 +1,7 @@
 /**
  * Allocates ranges of one big window for the memories of many peers, so that packets are copied from peer to peer
- * inside one SharedArrayBuffer and all offsets stay below 2^31 (docs/v8.md, "Typed arrays").
+ * inside one buffer and all offsets stay below 2^31 (docs/v8.md, "Typed arrays"). One thread works on them, so it is an
+ * ArrayBuffer, in which copies are fastest.
  *
  * The window is only address space until files are mapped into it. A peer that does not fit gets a window of its own.
  *
@@ -16,7 +17,7 @@ export const SHARED_WINDOW_BYTES = 2 ** 31 - HUGEPAGE_BYTES;
 
 /** Part of a window that belongs to one owner until it is released. */
 export interface WindowRange {
-  readonly window: MemoryWindow;
+  readonly window: MemoryWindow<ArrayBuffer>;
   /** Offset of the first byte; a multiple of {@link HUGEPAGE_BYTES}. */
   readonly offset: number;
   /** Bytes; a multiple of {@link HUGEPAGE_BYTES}. */
@@ -38,11 +39,11 @@ interface Gap {
 }
 
 export class WindowAllocator {
-  private shared: MemoryWindow | null = null;
+  private shared: MemoryWindow<ArrayBuffer> | null = null;
   /** The free parts of the shared window, sorted by offset; adjacent ones are merged. */
   private gaps: Gap[] = [];
   /** Free windows for peers that do not fit into the shared one, and the number of such windows in use. */
-  private readonly spare: MemoryWindow[] = [];
+  private readonly spare: MemoryWindow<ArrayBuffer>[] = [];
   private ownInUse = 0;
 
   /** @param capacity bytes of the shared window, which is reserved at the first allocation */
@@ -99,7 +100,7 @@ export class WindowAllocator {
   private fromShared(size: number, alignment: number): WindowRange | null {
     if (size > this.capacity) return null;
     if (this.shared === null) {
-      this.shared = MemoryWindow.reserve(this.capacity);
+      this.shared = MemoryWindow.reserveForThread(this.capacity);
       this.gaps = [{ offset: 0, size: this.shared.size }];
     }
     for (let i = 0; i < this.gaps.length; i++) {
@@ -133,7 +134,7 @@ export class WindowAllocator {
    * Reserves the full size, so that later peers fit, too; or only what is needed when a limit (ulimit -v) allows no
    * more.
    */
-  private reserveOwn(size: number, alignment: number): MemoryWindow {
+  private reserveOwn(size: number, alignment: number): MemoryWindow<ArrayBuffer> {
     const windows = this.spare.length + this.ownInUse;
     if (windows >= MAX_OWN_WINDOWS) {
       throw new RangeError(
@@ -141,9 +142,9 @@ export class WindowAllocator {
       );
     }
     try {
-      return MemoryWindow.reserve(MAX_WINDOW_BYTES);
+      return MemoryWindow.reserveForThread(MAX_WINDOW_BYTES);
     } catch {
-      return MemoryWindow.reserve(Math.min(size + alignment - HUGEPAGE_BYTES, MAX_WINDOW_BYTES));
+      return MemoryWindow.reserveForThread(Math.min(size + alignment - HUGEPAGE_BYTES, MAX_WINDOW_BYTES));
     }
   }
 
@@ -156,10 +157,10 @@ export class WindowAllocator {
   }
 }
 
-function fits(window: MemoryWindow, size: number, alignment: number): boolean {
+function fits(window: MemoryWindow<ArrayBuffer>, size: number, alignment: number): boolean {
   return alignedOffset(window, 0, alignment) + size <= window.size;
 }
 
-function alignedOffset(window: MemoryWindow, offset: number, alignment: number): number {
+function alignedOffset(window: MemoryWindow<ArrayBuffer>, offset: number, alignment: number): number {
   return Math.ceil((window.address + offset) / alignment) * alignment - window.address;
 }
