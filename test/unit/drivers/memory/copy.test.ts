@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { copierFor, copyBetween, type MemoryViews } from '../../../../drivers/memory/index.js';
 
-function memory(): MemoryViews {
-  const buffer = new SharedArrayBuffer(8192);
+function memory(isShared = true): MemoryViews {
+  const buffer = isShared ? new SharedArrayBuffer(8192) : new ArrayBuffer(8192);
   const u8 = new Uint8Array(buffer);
   for (let i = 0; i < u8.length; i++) u8[i] = (i * 37 + (i >> 8)) & 0xff;
   return { u8, u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
@@ -14,9 +14,9 @@ describe('packet copies', () => {
     const offset = fc.nat(64);
     const length = fc.oneof(fc.nat(40), fc.nat(1600));
     fc.assert(
-      fc.property(offset, offset, length, fc.boolean(), (to, from, length, same) => {
-        const source = memory();
-        const target = same ? source : memory();
+      fc.property(offset, offset, length, fc.boolean(), fc.boolean(), (to, from, length, same, isShared) => {
+        const source = memory(isShared);
+        const target = same ? source : memory(isShared);
         if (!same) target.u8.fill(0xaa);
         const expected = Buffer.from(target.u8);
         const at = 4096 + to;

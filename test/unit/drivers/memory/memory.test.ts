@@ -37,9 +37,13 @@ function freeHugepages(): number {
 /** Whether a window can ask for more hugepages than are free. */
 const canExhaust = freeHugepages() + 64 <= MAX_WINDOW_BYTES / HUGEPAGE_BYTES;
 
-describe('MemoryWindow', () => {
+describe.each([
+  ['for several threads', MemoryWindow.reserve, SharedArrayBuffer],
+  ['for one thread', MemoryWindow.reserveForThread, ArrayBuffer],
+] as const)('MemoryWindow %s', (_, reserve, kind) => {
   it('is aligned to hugepages and rounded up, and its views cover the same bytes', () => {
-    const window = MemoryWindow.reserve(1);
+    const window = reserve(1);
+    expect(window.buffer).toBeInstanceOf(kind);
     expect(window.size).toBe(HUGEPAGE_BYTES);
     expect(window.address % HUGEPAGE_BYTES).toBe(0);
     expect(addressOf(window.u8)).toBe(window.address);
@@ -55,7 +59,7 @@ describe('MemoryWindow', () => {
 
   it('shows one file in two windows: each sees what the other writes, at any page', () => {
     const fd = file(4 * 4096);
-    const [a, b] = [MemoryWindow.reserve(4 * 4096), MemoryWindow.reserve(4 * 4096)];
+    const [a, b] = [reserve(4 * 4096), reserve(4 * 4096)];
     a.mapFile(0, 4 * 4096, fd, 0, 'whole file');
     b.mapFile(4096, 4096, fd, 2 * 4096, 'third page');
     a.u8[2 * 4096 + 5] = 77;
@@ -67,7 +71,7 @@ describe('MemoryWindow', () => {
 
   it('reads zeros where a file was unmapped, and does not write into the file', () => {
     const fd = file(4096);
-    const [a, b] = [MemoryWindow.reserve(4096), MemoryWindow.reserve(4096)];
+    const [a, b] = [reserve(4096), reserve(4096)];
     a.mapFile(0, 4096, fd, 0, 'file');
     b.mapFile(0, 4096, fd, 0, 'file');
     a.u8.fill(9, 0, 4096);
@@ -84,7 +88,7 @@ describe('MemoryWindow', () => {
     ['nothing', 0, 0],
     ['not a number', Number.NaN, 4096],
   ])('refuses a mapping %s and touches nothing', (_, offset, length) => {
-    const window = MemoryWindow.reserve(HUGEPAGE_BYTES);
+    const window = reserve(HUGEPAGE_BYTES);
     window.u8[0] = 5;
     const fd = file(16384);
     expect(() => window.mapFile(offset, length, fd, 0, 'file')).toThrow(RangeError);
@@ -93,12 +97,12 @@ describe('MemoryWindow', () => {
   });
 
   it('refuses an offset that is not a multiple of a page', () => {
-    const window = MemoryWindow.reserve(HUGEPAGE_BYTES);
+    const window = reserve(HUGEPAGE_BYTES);
     expect(() => window.mapFile(100, 4096, file(4096), 0, 'file')).toThrow(/not a multiple of a page/);
   });
 
   it('names the target when the file cannot be mapped, and leaves no hole', () => {
-    const window = MemoryWindow.reserve(HUGEPAGE_BYTES);
+    const window = reserve(HUGEPAGE_BYTES);
     expect(() => window.mapFile(0, 4096, 9999, 0, 'memory of the peer')).toThrow(/mmap memory of the peer.*EBADF/);
     expect(mappedBytes(window.address, window.size)).toBe(window.size);
   });
@@ -107,7 +111,7 @@ describe('MemoryWindow', () => {
     const bytes = (freeHugepages() + 64) * HUGEPAGE_BYTES;
     const fd = memfd('memory-test', bytes, true);
     fds.push(fd);
-    const window = MemoryWindow.reserve(bytes);
+    const window = reserve(bytes);
     expect(() => window.mapFile(0, bytes, fd, 0, 'hugepages', true)).toThrow(SystemError);
     expect(mappedBytes(window.address, window.size)).toBe(window.size);
     window.u8[bytes - 1] = 1;
@@ -115,7 +119,7 @@ describe('MemoryWindow', () => {
   });
 
   it.each([0, -1, Number.NaN, MAX_WINDOW_BYTES + 1])('refuses a size of %d bytes', (size) => {
-    expect(() => MemoryWindow.reserve(size)).toThrow(RangeError);
+    expect(() => reserve(size)).toThrow(RangeError);
   });
 });
 

@@ -1,10 +1,15 @@
 /** Filter expressions: what they match, and what is said of those that are wrong. tcpdump judges them elsewhere. */
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { compileFilter } from '../../../../observe/capture/filter/parse.js';
 import { arp, ethernet, ipv4, udp } from '../../../support/link/frames.js';
 import { sampleFrames, tagged } from '../../../support/observe/sample-frames.js';
 
 const dns = ethernet(ipv4(udp([1], 5353, 53), { source: '10.0.0.2', destination: '10.0.0.1', protocol: 17 }));
+
+/** The second and the fourth do not match {@link dns}. */
+const COMBINED = ['udp and port 53', 'udp and not port 53', 'tcp or port 53', 'tcp or arp', 'not (tcp and udp)'];
 
 /** Looks at the frame in the middle of other memory. */
 function matches(expression: string, frame: Uint8Array): boolean {
@@ -83,6 +88,19 @@ describe('a filter', () => {
         }
       }
     }
+  });
+});
+
+describe('a filter where Node makes no code from text', () => {
+  it('matches the same frames', () => {
+    const path = fileURLToPath(new URL('../../../../dist/observe/capture/filter/parse.js', import.meta.url));
+    const program = `import { compileFilter } from ${JSON.stringify(path)};
+      const frame = Uint8Array.from(${JSON.stringify([...dns])});
+      const results = ${JSON.stringify(COMBINED)}.map((filter) => compileFilter(filter).match(frame, 0, frame.length));
+      console.log(JSON.stringify(results));`;
+    const flags = ['--disallow-code-generation-from-strings', '--input-type=module', '--eval'];
+    const output = execFileSync(process.execPath, [...flags, program], { encoding: 'utf8' });
+    expect(JSON.parse(output)).toEqual([true, false, true, false, true]);
   });
 });
 
