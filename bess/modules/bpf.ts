@@ -93,25 +93,12 @@ export class Bpf extends Splitter {
     let { u8 } = burst.memory;
     let at = burst.segmentOffset[first];
     if (bytes < length && bytes < reach) {
-      bytes = this.gather(burst, packet);
+      bytes = burst.gather(packet, this.gathered);
       u8 = this.gathered;
       at = 0;
     }
     for (let i = 0; i < filters.length; i++) if (filters[i].compiled.match(u8, at, bytes)) return filters[i].gate;
     return 0;
-  }
-
-  /** Copies the beginning of a frame. Returns its bytes. */
-  private gather(burst: PacketBurst, packet: number): number {
-    const { gathered } = this;
-    const { u8 } = burst.memory;
-    const bytes = Math.min(burst.length[packet], gathered.length);
-    let have = 0;
-    for (let s = burst.firstSegment[packet]; have < bytes; s++) {
-      const from = burst.segmentOffset[s];
-      for (let i = 0; i < burst.segmentLength[s] && have < bytes; i++) gathered[have++] = u8[from + i];
-    }
-    return bytes;
   }
 }
 

@@ -219,12 +219,7 @@ export class L2Forward extends Splitter {
    */
   private gateOfScattered(burst: PacketBurst, packet: number): number {
     const mac = this.gathered;
-    let have = 0;
-    for (let s = burst.firstSegment[packet]; s < burst.firstSegment[packet + 1] && have < MAC_BYTES; s++) {
-      const from = burst.segmentOffset[s];
-      for (let i = 0; i < burst.segmentLength[s] && have < MAC_BYTES; i++) mac[have++] = burst.memory.u8[from + i];
-    }
-    if (have < MAC_BYTES) return NO_ADDRESS;
+    if (burst.gather(packet, mac) < MAC_BYTES) return NO_ADDRESS;
     const gate = this.table.find(headOf(mac), tailOf(mac));
     return gate === NOT_FOUND ? this.defaultGate : gate;
   }

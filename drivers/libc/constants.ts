@@ -117,6 +117,7 @@ export const ARPHRD_ETHER = 1;
 // linux/if_packet.h, linux/if_ether.h
 export const SOL_PACKET = 263;
 export const PACKET_ADD_MEMBERSHIP = 1;
+export const PACKET_DROP_MEMBERSHIP = 2;
 export const PACKET_RX_RING = 5;
 export const PACKET_STATISTICS = 6;
 export const PACKET_VERSION = 10;

@@ -62,7 +62,7 @@ export function setInterfaceAddress(name: string, address: number, prefixLength:
 
 /** What the kernel says about an interface. */
 export interface InterfaceState {
-  /** Its number, which no later interface of the same name gets. */
+  /** Its number. A new interface of the same name has another, unless somebody chose it. */
   readonly index: number;
   readonly isUp: boolean;
   /** Whether it can carry frames: it is up, and its link has a carrier. */

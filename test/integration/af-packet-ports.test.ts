@@ -108,17 +108,14 @@ describeWith('ports on network interfaces', [root, ...['ip', 'ping', 'curl'].map
     expect(summary.received).toBe(summary.forwarded + summary.dropped.total);
   });
 
-  it.each([',tso=0', ',csum=0', ',qdisc_bypass=1,csum=0'])(
-    'finishes packets before the kernel: %j',
-    async (options) => {
-      await startBetween('', options);
-      await transfer('10.0.0.2');
-      const [a, b] = devices();
-      expect(b!.out_softwareSegments).toBeGreaterThan(BYTES / 1514);
-      expect(b!.out_bytes! / b!.out_packets!).toBeLessThanOrEqual(1514);
-      expect(a!.out_bytes! / a!.out_packets!).toBeGreaterThan(1514);
-    },
-  );
+  it.each([',tso=0', ',csum=0', ',qdisc_bypass=1'])('finishes packets before the kernel: %j', async (options) => {
+    await startBetween('', options);
+    await transfer('10.0.0.2');
+    const [a, b] = devices();
+    expect(b!.out_softwareSegments).toBeGreaterThan(BYTES / 1514);
+    expect(b!.out_bytes! / b!.out_packets!).toBeLessThanOrEqual(1514);
+    expect(a!.out_bytes! / a!.out_packets!).toBeGreaterThan(1514);
+  });
 
   it('answers the kernel at the other end, and its datagrams of all sizes', LIMIT, async () => {
     const { kernel } = await startWithEndpoint('echo');

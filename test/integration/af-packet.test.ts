@@ -175,6 +175,30 @@ describeWith('a raw socket', [root, command('ip')], () => {
     expect(device.counters()).toMatchObject({ out_interfaceDown: 1, in_packets: 1, out_packets: 1 });
   });
 
+  it('uses an interface again that was in another namespace, and has its old number', async () => {
+    const { name, kernel } = cable;
+    ip('link', 'set', name, 'netns', kernel.name);
+    expect(device.put(frames([request()]), ALL, 1)).toBe(0);
+    kernel.ip('link', 'set', name, 'netns', String(process.pid));
+    ip('link', 'set', name, 'up');
+    await until('the interface', () => device.problem === null);
+    await expectAnswer();
+  });
+
+  it('leaves an interface alone that was renamed, and uses the next of the old name', async () => {
+    const { name } = cable;
+    const promiscuity = (of: string): string => /promiscuity (\d+)/.exec(ip('-d', 'link', 'show', of))?.[1] ?? '';
+    ip('link', 'set', name, 'down', 'name', 'renamed0');
+    try {
+      expect(device.problem).toContain(`the interface ${name} is gone`);
+      ip('link', 'add', name, 'type', 'veth', 'peer', 'name', 'renamed1');
+      expect(device.problem).toContain(`the interface ${name} is down`);
+      expect([promiscuity('renamed0'), promiscuity(name)]).toEqual(['0', '1']);
+    } finally {
+      ip('link', 'del', 'renamed0');
+    }
+  });
+
   it('counts the frames for which its ring had no room', async () => {
     cable.kernel.ip('neigh', 'add', '192.0.2.2', 'lladdr', '02:00:00:00:00:02', 'dev', ETH);
     const send = `const socket = require('node:dgram').createSocket('udp4');

@@ -9,6 +9,12 @@ import { HeaderBurst } from './header-burst.js';
 import type { HeaderMemory } from './header-memory.js';
 import { onlyPacket, Reason, TunnelModule } from './tunnel-module.js';
 
+/**
+ * The most segments that are cut out of the packets of one batch behind a Replicate. Nobody sends TCP to many stations, and a
+ * burst for 32 hosts would keep all other ports waiting; what is flooded because its station is not known fits.
+ */
+const MAX_REPLICATED_SEGMENTS = 256;
+
 export abstract class EncapModule extends TunnelModule {
   /** The packets with their headers. */
   protected readonly out: HeaderBurst;
@@ -18,6 +24,8 @@ export abstract class EncapModule extends TunnelModule {
   private readonly segment = new Batch();
   private readonly segmentBurst = emptyBurst();
   private readonly software: SoftwareOffload;
+  /** Segments that may still be cut out of the packets of this batch. */
+  private allowed = 0;
 
   constructor(name: string, memory: HeaderMemory, headerBytes: number) {
     super(name);
@@ -41,6 +49,7 @@ export abstract class EncapModule extends TunnelModule {
   private processUnfinished(batch: Batch): void {
     const { burst, indices, count } = batch;
     const { run } = this;
+    this.allowed = batch.replicated ? MAX_REPLICATED_SEGMENTS : Number.MAX_SAFE_INTEGER;
     run.beginLike(batch);
     for (let i = 0; i < count; i++) {
       const packet = indices[i];
@@ -57,7 +66,8 @@ export abstract class EncapModule extends TunnelModule {
 
   private cutPacket(batch: Batch, packet: number): void {
     const { software, segment, segmentBurst } = this;
-    if (!software.begin(batch.burst, packet, true)) {
+    this.allowed -= Math.ceil(batch.burst.length[packet] / batch.burst.gsoSize[packet]);
+    if (this.allowed < 0 || !software.begin(batch.burst, packet, true)) {
       this.drop(batch, packet, Reason.badOffload);
       return;
     }

@@ -187,7 +187,7 @@ export class HeaderBurst {
 
 /** Whether a packet has so many segments that one more would be too many. */
 function hasManySegments({ burst, indices, count }: Batch): boolean {
-  if (burst.segments <= MAX_SEGMENTS_PER_PACKET) return false;
+  if (burst.segments < MAX_SEGMENTS_PER_PACKET) return false;
   const { firstSegment } = burst;
   for (let i = 0; i < count; i++) {
     if (firstSegment[indices[i] + 1] - firstSegment[indices[i]] >= MAX_SEGMENTS_PER_PACKET) return true;

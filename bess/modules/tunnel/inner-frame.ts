@@ -80,7 +80,7 @@ export class InnerFrame {
     const length = burst.length[packet];
     const wanted = length < MOST_BYTES ? length : MOST_BYTES;
     if (there >= wanted) this.parse(u8, at, wanted, port);
-    else this.parse(this.gather(burst, packet, wanted), 0, wanted, port);
+    else this.parse(this.gathered, 0, burst.gather(packet, this.gathered), port);
   }
 
   /** Whether a packet of at least 14 bytes is itself one of VXLAN: as {@link read}, without the hash of the usual packet. */
@@ -132,18 +132,6 @@ export class InnerFrame {
         (u8[at + transport + 8] & VXLAN_HAS_VNI) !== 0;
     }
     this.hash = hash;
-  }
-
-  private gather(burst: PacketBurst, packet: number, bytes: number): Uint8Array {
-    const { gathered } = this;
-    const { u8 } = burst.memory;
-    let have = 0;
-    for (let s = burst.firstSegment[packet]; have < bytes; s++) {
-      const from = burst.segmentOffset[s];
-      const length = burst.segmentLength[s];
-      for (let i = 0; i < length && have < bytes; i++) gathered[have++] = u8[from + i];
-    }
-    return gathered;
   }
 }
 

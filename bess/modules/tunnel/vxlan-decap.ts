@@ -92,7 +92,7 @@ export class VxlanDecap extends TunnelModule {
       const { u8, u16 } = from.memory;
       reason = this.check(u8, u16, at, packet, length);
     } else {
-      this.gather(from, packet, length);
+      from.gather(packet, this.gathered.u8);
       reason = this.check(this.gathered.u8, this.gathered.u16, 0, packet, length);
     }
     if (reason >= 0) return reason;
@@ -134,16 +134,6 @@ export class VxlanDecap extends TunnelModule {
     // The VNI is in the first three bytes of a word; in tun_id it is in the last three.
     this.tunnelId[packet] = (u16[udp + 6] << 8) | (u16[udp + 7] << 24);
     return -1;
-  }
-
-  private gather(from: PacketBurst, packet: number, length: number): void {
-    const { u8 } = this.gathered;
-    const bytes = length < MOST_BYTES ? length : MOST_BYTES;
-    let have = 0;
-    for (let s = from.firstSegment[packet]; have < bytes; s++) {
-      const start = from.segmentOffset[s];
-      for (let i = 0; i < from.segmentLength[s] && have < bytes; i++) u8[have++] = from.memory.u8[start + i];
-    }
   }
 
   /** Appends the segments of the inner frame: without the headers, and without what lies behind the frame. */

@@ -24,7 +24,7 @@ import { SoftwareOffload } from '../../virtio/device/software-offload.js';
 import { downLine } from '../tap-file.js';
 import { fitsMtu, isSumOfOuter } from './frame.js';
 import { RxRing } from './rx-ring.js';
-import { attach, openRawSocket, type RawSocket } from './socket.js';
+import { attach, detach, openRawSocket, type RawSocket } from './socket.js';
 import { TxRing } from './tx-ring.js';
 
 /** What VXLAN takes of the MTU: the headers of Ethernet, IPv4, UDP and VXLAN. */
@@ -39,6 +39,9 @@ interface AfPacketOptions {
   /** Frames pass by the queueing discipline of the interface. */
   readonly bypass?: boolean;
 }
+
+/** No interface has this number. */
+const NOT_BOUND = -1;
 
 export class AfPacketDevice implements PacketEndpoint {
   readonly name: string;
@@ -81,13 +84,14 @@ export class AfPacketDevice implements PacketEndpoint {
     private readonly options: AfPacketOptions,
   ) {
     const { fd } = socket;
-    const { offloads = 0 } = options;
+    const { offloads = 0, bypass = false } = options;
     this.name = `af_packet:${ifname}`;
     this.rx = new RxRing(socket.rx);
     this.tx = new TxRing(socket.tx, () => send(fd));
     this.software = new SoftwareOffload(options.windows);
     this.takesChecksum = (offloads & OFFLOAD_CSUM) !== 0;
-    this.takesGso = (offloads & OFFLOAD_TSO4) !== 0;
+    // Past the queueing discipline the kernel drops what an interface cannot segment.
+    this.takesGso = !bypass && (offloads & OFFLOAD_TSO4) !== 0;
     this.state = socket.state;
     this.mtu = socket.state.mtu;
     this.boundTo = socket.state.index;
@@ -213,15 +217,30 @@ export class AfPacketDevice implements PacketEndpoint {
     const { fd } = this.socket;
     try {
       this.state = interfaceState(fd, this.ifname);
-      if (this.state === null) return;
+      if (this.state === null) {
+        this.unbind();
+        return;
+      }
       this.mtu = this.state.mtu;
       if (this.state.index === this.boundTo) return;
+      this.unbind();
       attach(fd, this.ifname, this.state.index);
       this.boundTo = this.state.index;
     } catch {
       // It went away in between.
       this.state = null;
+      this.unbind();
     }
+  }
+
+  /**
+   * Lets go of the interface: it may be there still, under another name. One that comes back from another network namespace
+   * has its old number, and the socket is not bound to it any more.
+   */
+  private unbind(): void {
+    if (this.boundTo === NOT_BOUND) return;
+    detach(this.socket.fd, this.ifname, this.boundTo);
+    this.boundTo = NOT_BOUND;
   }
 
   /** Puts packet number `i` of a call into the ring. Returns false when it was dropped, and counts it. */
@@ -281,6 +300,7 @@ export class AfPacketDevice implements PacketEndpoint {
     for (let i = stoppedAt; i < end; i++) {
       if ((this.refused & (1 << i)) !== 0) continue;
       this.refused |= 1 << i;
+      if (errno === abi.ENXIO) this.boundTo = NOT_BOUND;
       if (errno === abi.ENETDOWN || errno === abi.ENXIO) this.outInterfaceDown++;
       // Without carrier there is no queue that could be full.
       else if (errno === abi.ENOBUFS && this.state?.isRunning === false) this.outInterfaceDown++;

@@ -71,10 +71,31 @@ export function openRawSocket(ifname: string, windows: WindowAllocator, bypass: 
 /** Binds a socket to the interface of this number, and has the interface take the frames for all stations. */
 export function attach(fd: number, ifname: string, index: number): void {
   bindPacketSocket(fd, index, ifname);
-  // struct packet_mreq: interface, type (16 bits) and length of an address, which there is none of.
-  const request = [index, abi.PACKET_MR_PROMISC, 0, 0];
-  setSocketOption(fd, abi.SOL_PACKET, abi.PACKET_ADD_MEMBERSHIP, request, 'PACKET_ADD_MEMBERSHIP', ifname);
+  setSocketOption(
+    ...([fd, abi.SOL_PACKET, abi.PACKET_ADD_MEMBERSHIP, promiscuous(index), 'PACKET_ADD_MEMBERSHIP', ifname] as const),
+  );
 }
+
+/** Has the interface take the frames for itself only, unless others want more. It may be gone. */
+export function detach(fd: number, ifname: string, index: number): void {
+  try {
+    setSocketOption(
+      ...([
+        fd,
+        abi.SOL_PACKET,
+        abi.PACKET_DROP_MEMBERSHIP,
+        promiscuous(index),
+        'PACKET_DROP_MEMBERSHIP',
+        ifname,
+      ] as const),
+    );
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
+}
+
+/** `struct packet_mreq`: interface, type (16 bits) and length of an address, which there is none of. */
+const promiscuous = (index: number): number[] => [index, abi.PACKET_MR_PROMISC, 0, 0];
 
 function nameOf(ifname: string): string {
   return `af_packet ${ifname}`;

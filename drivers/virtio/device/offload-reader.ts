@@ -23,6 +23,12 @@ import {
 import { ethernetType } from './ether-type.js';
 import type { PacketBurst } from './packet-burst.js';
 
+/**
+ * A packet with more segments is refused: whoever cuts it, we or the kernel while we wait, keeps all other ports waiting.
+ * Linux's smallest MSS is 48.
+ */
+export const MAX_GSO_SEGMENTS = 1400;
+
 export class OffloadReader {
   /**
    * @param accepted OFFLOAD_ bits: what the sender may leave to others
@@ -55,6 +61,7 @@ export class OffloadReader {
         const size = u16(u8, at + NET_HEADER_GSO_SIZE);
         const gso = this.gsoFlags(type);
         if (gso === 0 || field !== TCP_CHECKSUM || size === 0) return false;
+        if (length - start - TCP_HEADER_BYTES > MAX_GSO_SEGMENTS * size) return false;
         const version = (gso & GSO_TCP4) !== 0 ? TYPE_IPV4 : TYPE_IPV6;
         if (!this.takesTunnels && ethernetType(burst, i) !== version) return false;
         // A packet that is shorter than its segments needs no segmentation. OVS 3.1 sends such packets.

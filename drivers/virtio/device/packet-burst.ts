@@ -105,6 +105,19 @@ export class PacketBurst {
     return headers + this.gsoSize[i];
   }
 
+  /** Copies the first bytes of packet i, as many as it has and `to` has room for. Returns how many. */
+  gather(i: number, to: Uint8Array): number {
+    const { u8 } = this.memory;
+    const bytes = this.length[i] < to.length ? this.length[i] : to.length;
+    let have = 0;
+    for (let s = this.firstSegment[i]; have < bytes; s++) {
+      const from = this.segmentOffset[s];
+      const length = this.segmentLength[s];
+      for (let b = 0; b < length && have < bytes; b++) to[have++] = u8[from + b];
+    }
+    return bytes;
+  }
+
   /** Byte `at` of packet i, wherever it lies. The caller has checked that the packet is longer. */
   byteAt(i: number, at: number): number {
     let s = this.firstSegment[i];

@@ -23,12 +23,11 @@ import {
 } from '../../memory/index.js';
 import * as fields from '../header-fields.js';
 import { ethernetTypeAt } from './ether-type.js';
+import { MAX_GSO_SEGMENTS } from './offload-reader.js';
 import { PacketBurst } from './packet-burst.js';
 
-/** Room for the longest frame, 65553 bytes, at any place modulo 8. */
+/** Room for the longest frame, 65553 bytes, whose beginning is at the same place modulo 8 as the original's. */
 const ROOM_BYTES = 66048;
-/** A packet with more segments is refused, because all other ports wait while it is cut. Linux's smallest MSS is 48. */
-const MAX_SEGMENTS = 1400;
 /** Without these bits of the offset, the fragment field of a packet that is no fragment is 0 (RFC 791). */
 const DONT_FRAGMENT = 0x4000;
 
@@ -92,7 +91,7 @@ export class SoftwareOffload {
     this.headerBytes = start + (u8[this.tcp + fields.TCP_DATA_OFFSET] >>> 4) * 4;
     this.left = length - this.headerBytes;
     if (this.headerBytes < start + fields.TCP_HEADER_BYTES || this.left <= 0) return false;
-    if (this.left > MAX_SEGMENTS * this.gsoSize) return false;
+    if (this.left > MAX_GSO_SEGMENTS * this.gsoSize) return false;
     if (!(this.isIpv4 ? this.isTcpOverIpv4() : this.isTcpOverIpv6())) return false;
     this.isFirst = true;
     this.isPartial = isPartial;

@@ -16,7 +16,8 @@ const HEADER_BYTES = 10;
 export const SMALL_RING = new RingSize(2);
 
 export function ringMemory(): MemoryViews {
-  const buffer = new SharedArrayBuffer(SMALL_RING.bytes);
+  // As the window of a switch.
+  const buffer = new ArrayBuffer(SMALL_RING.bytes);
   return { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
 }
 

@@ -60,6 +60,21 @@ describe.each([true, false])('a tunnel, the memory of all ports in one window: %
     for (const other of others) expect(other).toEqual(first);
   });
 
+  it('takes a frame in 64 pieces alone, and makes no more of it', async () => {
+    lab = await encap(isShared);
+    const { frame } = packetOf({ protocol: 'udp', payload: 500, partial: false });
+    lab.queue('vm').waiting.push(pieces(frame, ...Array.from({ length: 63 }, (_, i) => 1 + i * 3)));
+    const segments: number[] = [];
+    const { put } = lab.queue('nic');
+    lab.queue('nic').put = function (burst, indices, count) {
+      for (const i of indices.subarray(0, count)) segments.push(burst.firstSegment[i + 1]! - burst.firstSegment[i]!);
+      return put.call(this, burst, indices, count);
+    };
+    expect(lab.run().summary.forwarded).toBe(1);
+    expect((carriedBy(lab.queue('nic').received[0]!) as { inner: Uint8Array }).inner).toEqual(frame);
+    expect(segments).toEqual([1]);
+  });
+
   it('gives the inner frames back, without padding, wherever they are cut', async () => {
     lab = await decap(isShared);
     const frames = [14, 60, 61, 1500].map((bytes) => frameOf(bytes));

@@ -149,6 +149,7 @@ describe.each(['split', 'packed'] as const)('DeviceTxQueue with offloads on a %s
     ['segmentation without NEEDS_CSUM', four, { flags: 0 }],
     ['segmentation with DATA_VALID instead', four, { flags: 2 }],
     ['gso_size 0', four, { gsoSize: 0 }],
+    ['1401 segments', { ...four, payload: Array.from({ length: 1401 }, () => 7) }, { gsoSize: 1 }],
     ['UDP fragmentation', four, { gsoType: 3 }],
     ['UDP segmentation', four, { gsoType: 5 }],
     ['an unknown gso_type', four, { gsoType: 2 }],
