@@ -187,15 +187,20 @@ describeWith('a raw socket', [root, command('ip')], () => {
 
   it('leaves an interface alone that was renamed, and uses the next of the old name', async () => {
     const { name } = cable;
+    const [renamed, other] = [`${name}r`, `${name}o`];
     const promiscuity = (of: string): string => /promiscuity (\d+)/.exec(ip('-d', 'link', 'show', of))?.[1] ?? '';
-    ip('link', 'set', name, 'down', 'name', 'renamed0');
+    ip('link', 'set', name, 'down', 'name', renamed);
     try {
       expect(device.problem).toContain(`the interface ${name} is gone`);
-      ip('link', 'add', name, 'type', 'veth', 'peer', 'name', 'renamed1');
-      expect(device.problem).toContain(`the interface ${name} is down`);
-      expect([promiscuity('renamed0'), promiscuity(name)]).toEqual(['0', '1']);
+      ip('link', 'add', name, 'type', 'veth', 'peer', 'name', other);
+      try {
+        expect(device.problem).toContain(`the interface ${name} is down`);
+        expect([promiscuity(renamed), promiscuity(name)]).toEqual(['0', '1']);
+      } finally {
+        ip('link', 'del', name);
+      }
     } finally {
-      ip('link', 'del', 'renamed0');
+      ip('link', 'del', renamed);
     }
   });
 
