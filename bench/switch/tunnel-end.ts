@@ -21,7 +21,7 @@ export interface TunnelEndOptions {
   readonly hugepages: boolean;
   readonly sends: Uint8Array;
   readonly expects: Uint8Array;
-  /** Whether a frame is as expected. Default: it has the same bytes. */
+  /** Whether a frame is as expected. */
   readonly isRight: IsRight;
 }
 

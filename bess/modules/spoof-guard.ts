@@ -7,7 +7,6 @@
  * address after the check. So SpoofGuard costs one more copy per packet.
  */
 import { formatMac, MAC_BYTES as MAC_ADDRESS_BYTES } from '../../drivers/mac-address.js';
-import { copyBetween } from '../../drivers/memory/index.js';
 import { MAX_BURST } from '../../drivers/virtio/device/packet-burst.js';
 import { ETHERNET_HEADER_BYTES } from '../../rings/buffer-pool.js';
 import { CHECKSUM_PARTIAL } from '../../rings/packet-table.js';
@@ -105,17 +104,12 @@ export class SpoofGuard extends Module {
   /** Copies a packet, in one piece, into memory that the VM cannot write. It keeps its number, which metadata belongs to. */
   private copyOut(batch: Batch, packet: number): void {
     const from = batch.burst;
-    const first = from.firstSegment[packet];
-    const start = packet * SLOT_BYTES + (from.segmentOffset[first] & 7);
-    let at = start;
-    for (let s = first; s < from.firstSegment[packet + 1]; s++) {
-      copyBetween(this.burst.memory, at, from.memory, from.segmentOffset[s], from.segmentLength[s]);
-      at += from.segmentLength[s];
-    }
+    const start = packet * SLOT_BYTES + (from.segmentOffset[from.firstSegment[packet]] & 7);
+    const bytes = from.copyTo(packet, this.burst.memory, start);
     // Each packet has one segment, of the same number.
     this.burst.count = packet;
     this.burst.segments = packet;
-    this.burst.push(start, at - start);
+    this.burst.push(start, bytes);
   }
 
   /** Copies what the VM leaves to others; the code that filled the burst has checked it. */

@@ -84,6 +84,7 @@ export const ENXIO = 6;
 export const EAGAIN = 11;
 export const EACCES = 13;
 export const ENODEV = 19;
+export const EINVAL = 22;
 export const ENOSYS = 38;
 export const ENETDOWN = 100;
 export const ENOBUFS = 105;

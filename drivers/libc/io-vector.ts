@@ -2,6 +2,7 @@
  * readv(2) and writev(2): one call that fills, or writes, several pieces of memory (readv(2), `struct iovec`). A tap
  * needs them per packet, so the array of pieces is made once and calls allocate nothing.
  */
+import * as c from './constants.js';
 import { native } from './ffi/native.js';
 import { addressOf } from './mapping.js';
 
@@ -15,7 +16,7 @@ export class IoVector {
   private readonly address: number;
 
   /** @param capacity most pieces of a call: at most 1024 (IOV_MAX) */
-  constructor(capacity: number) {
+  constructor(private readonly capacity: number) {
     // Over a buffer, because the kernel gets its address, and small arrays move: docs/v8.md, "Typed arrays".
     this.words = new Uint32Array(new ArrayBuffer(capacity * ENTRY_BYTES));
     this.address = addressOf(this.words);
@@ -36,15 +37,17 @@ export class IoVector {
 
   /**
    * Reads into the first `count` pieces, in order. Returns the number of bytes, or minus the errno: on the packet path
-   * EAGAIN is not worth an exception.
+   * EAGAIN is not worth an exception. More pieces than there is room for are EINVAL: the kernel would read on behind them.
    */
   readFrom(fd: number, count: number): number {
+    if (count > this.capacity) return -c.EINVAL;
     const bytes = native.readv(fd, this.address, count);
     return bytes >= 0 ? bytes : -native.errno();
   }
 
   /** Writes the first `count` pieces, in order. Returns the same as {@link readFrom}. */
   writeTo(fd: number, count: number): number {
+    if (count > this.capacity) return -c.EINVAL;
     const bytes = native.writev(fd, this.address, count);
     return bytes >= 0 ? bytes : -native.errno();
   }

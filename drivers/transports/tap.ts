@@ -255,10 +255,6 @@ export class TapDevice implements PacketEndpoint {
 
   private write(burst: PacketBurst, packet: number): boolean {
     const { pieces, header } = this;
-    if (burst.firstSegment[packet + 1] - burst.firstSegment[packet] >= MAX_PIECES) {
-      this.outErrors++;
-      return false;
-    }
     const { u8 } = this.memory;
     u8.fill(0, header, header + NET_HEADER_BYTES);
     if (burst.offloaded !== 0) writeOffloads(u8, header, burst, packet, burst.flags[packet]);

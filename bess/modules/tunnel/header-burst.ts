@@ -5,7 +5,7 @@
  * A header stands at the end of its slot, so the next module can write its own header into the rest of the slot, right in
  * front of it ({@link Batch.headroom}). It lengthens the first segments then, and needs no burst of its own.
  */
-import { copyBetween, type MemoryViews } from '../../../drivers/memory/index.js';
+import type { MemoryViews } from '../../../drivers/memory/index.js';
 import { MAX_BURST, MAX_SEGMENTS_PER_PACKET } from '../../../drivers/virtio/device/packet-burst.js';
 import { MAX_FRAME_BYTES } from '../../../drivers/virtio/device/tx-queue.js';
 import { CHECKSUM_PARTIAL } from '../../../rings/packet-table.js';
@@ -157,16 +157,12 @@ export class HeaderBurst {
     for (let i = 0; i < batch.count; i++) {
       const packet = batch.indices[i];
       const start = this.copyRoom + packet * COPY_BYTES + SLOT_BYTES;
-      let at = start;
-      for (let s = from.firstSegment[packet]; s < from.firstSegment[packet + 1]; s++) {
-        copyBetween(burst.memory, at, from.memory, from.segmentOffset[s], from.segmentLength[s]);
-        at += from.segmentLength[s];
-      }
+      const bytes = from.copyTo(packet, burst.memory, start);
       burst.firstSegment[packet] = packet;
       burst.firstSegment[packet + 1] = packet + 1;
       burst.segmentOffset[packet] = start;
-      burst.segmentLength[packet] = at - start;
-      burst.length[packet] = at - start;
+      burst.segmentLength[packet] = bytes;
+      burst.length[packet] = bytes;
       burst.flags[packet] = from.flags[packet];
       burst.csumStart[packet] = from.csumStart[packet];
       burst.csumOffset[packet] = from.csumOffset[packet];

@@ -16,8 +16,9 @@ import {
   PROTOCOL_UDP as UDP,
   VLAN_BYTES,
 } from '../../../drivers/virtio/header-fields.js';
+import { read16 } from '../../../observe/capture/filter/frame.js';
 import { ETHERNET_HEADER_BYTES } from '../../../rings/buffer-pool.js';
-import { VXLAN_HAS_VNI as HAS_VNI, swapped } from './vxlan.js';
+import { FRAGMENT_FIELDS, VXLAN_HAS_VNI as HAS_VNI, swapped } from './vxlan.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
 const ETHERNET_BYTES = ETHERNET_HEADER_BYTES;
@@ -28,14 +29,13 @@ const VXLAN_HAS_VNI = HAS_VNI;
 const TYPE_IPV4 = IPV4;
 const TYPE_IPV6 = IPV6;
 /** EtherType of IPv4 as it lies in memory. */
-const IPV4_IN_MEMORY = 0x0008;
+const IPV4_IN_MEMORY = swapped(TYPE_IPV4);
 /** Headers of Ethernet, IPv4 without options, UDP and VXLAN. */
 const USUAL_BYTES = ETHERNET_BYTES + IPV4_BYTES + 16;
 /** Headers of Ethernet with two tags, IPv4 with all options, UDP and VXLAN: more of a frame is not looked at. */
 const MOST_BYTES = 98;
 const MAX_TAGS = 2;
-/** The fields of IPv4 that say which part of a packet it is: more fragments, and the offset. */
-const FRAGMENT = 0x3fff;
+const FRAGMENT = FRAGMENT_FIELDS;
 const FRAGMENT_IN_MEMORY = swapped(FRAGMENT);
 
 /** Mixes a word into a hash (the steps of MurmurHash3's finisher). */
@@ -100,11 +100,11 @@ export class InnerFrame {
   /** As {@link read}, for any frame. @param length bytes of the frame that may be looked at */
   private parse(u8: Uint8Array, at: number, length: number, port: number): void {
     let ip = ETHERNET_BYTES;
-    let type = u16At(u8, at + ip - 2);
+    let type = read16(u8, at + ip - 2);
     for (let tags = 0; tags < MAX_TAGS && (type === TYPE_VLAN || type === TYPE_QINQ); tags++) {
       ip += VLAN_BYTES;
       if (ip > length) break;
-      type = u16At(u8, at + ip - 2);
+      type = read16(u8, at + ip - 2);
     }
     this.isVxlan = false;
     let transport = 0;
@@ -113,7 +113,7 @@ export class InnerFrame {
     if (type === TYPE_IPV4 && ip + IPV4_BYTES <= length) {
       protocol = u8[at + ip + 9];
       hash = hashOf(u8, at + ip + 12, 8, protocol);
-      const isPlain = (u16At(u8, at + ip + 6) & FRAGMENT) === 0;
+      const isPlain = (read16(u8, at + ip + 6) & FRAGMENT) === 0;
       const ipBytes = (u8[at + ip] & 15) * 4;
       if (isPlain && ipBytes >= IPV4_BYTES) transport = ip + ipBytes;
     } else if (type === TYPE_IPV6 && ip + IPV6_BYTES <= length) {
@@ -128,14 +128,12 @@ export class InnerFrame {
       this.isVxlan =
         protocol === PROTOCOL_UDP &&
         transport + 16 <= length &&
-        u16At(u8, at + transport + 2) === port &&
+        read16(u8, at + transport + 2) === port &&
         (u8[at + transport + 8] & VXLAN_HAS_VNI) !== 0;
     }
     this.hash = hash;
   }
 }
-
-const u16At = (u8: Uint8Array, at: number): number => (u8[at] << 8) | u8[at + 1];
 
 /** Mixes `bytes` bytes, a multiple of 4, into a hash. */
 function hashOf(u8: Uint8Array, at: number, bytes: number, initial: number): number {

@@ -21,7 +21,7 @@ import { Batch, emptyBurst } from '../batch.js';
 import type { Attribute, Metadata } from '../metadata/attribute.js';
 import { InnerFrame } from './inner-frame.js';
 import { Reason, TunnelModule } from './tunnel-module.js';
-import { VXLAN_HAS_VNI as HAS_VNI, swapped, VXLAN_BYTES } from './vxlan.js';
+import { FRAGMENT_FIELDS, VXLAN_HAS_VNI as HAS_VNI, swapped, VXLAN_BYTES } from './vxlan.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
 const ETHERNET_BYTES = ETHERNET_HEADER_BYTES;
@@ -38,7 +38,7 @@ const MOST_BYTES = ETHERNET_BYTES + 60 + TUNNEL_BYTES;
 const LEAST_BYTES = ETHERNET_BYTES + IPV4_BYTES + TUNNEL_BYTES;
 const IPV4_IN_MEMORY = swapped(TYPE_IPV4);
 /** More fragments, and the offset, as they lie in memory. */
-const FRAGMENT_IN_MEMORY = swapped(0x3fff);
+const FRAGMENT_IN_MEMORY = swapped(FRAGMENT_FIELDS);
 
 export class VxlanDecap extends TunnelModule {
   override readonly className = 'VXLANDecap';

@@ -9,5 +9,8 @@ export const VXLAN_HAS_VNI = 0x08;
 /** The longest IPv4 packet. */
 export const MAX_IPV4_BYTES = 65_535;
 
+/** The fields of IPv4 that say which part of a packet it is: more fragments, and the offset. */
+export const FRAGMENT_FIELDS = 0x3fff;
+
 /** The two bytes of a number the other way round: in memory it is then in network order. */
 export const swapped = (value: number): number => ((value & 0xff) << 8) | ((value >>> 8) & 0xff);

@@ -6,7 +6,7 @@
  * A burst is a set of arrays that is made once and refilled, so that nothing is allocated per packet.
  */
 import { GSO } from '../../../rings/packet-table.js';
-import type { MemoryViews } from '../../memory/index.js';
+import { copyBetween, type MemoryViews } from '../../memory/index.js';
 import { TCP_DATA_OFFSET } from '../header-fields.js';
 
 /** Largest number of packets in a burst, as in BESS and DPDK. */
@@ -103,6 +103,19 @@ export class PacketBurst {
     // Read from the sender's memory: with a wrong length it only gets its own packet dropped, or refused by the receiver.
     const headers = start + (this.byteAt(i, start + TCP_DATA_OFFSET) >>> 4) * 4;
     return headers + this.gsoSize[i];
+  }
+
+  /**
+   * Copies packet i, in one piece, to offset `at` of another memory, or of the same. The caller has checked that there is
+   * room. Returns its bytes.
+   */
+  copyTo(i: number, memory: MemoryViews, at: number): number {
+    let to = at;
+    for (let s = this.firstSegment[i]; s < this.firstSegment[i + 1]; s++) {
+      copyBetween(memory, to, this.memory, this.segmentOffset[s], this.segmentLength[s]);
+      to += this.segmentLength[s];
+    }
+    return to - at;
   }
 
   /** Copies the first bytes of packet i, as many as it has and `to` has room for. Returns how many. */

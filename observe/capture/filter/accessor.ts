@@ -3,11 +3,9 @@
  * protocol, or not the bytes, does not match. Of TCP, UDP, SCTP and ICMP only what lies in IPv4 has bytes here, and no later
  * fragment, as with tcpdump.
  */
-import { IPV4_FRAGMENT, IPV4_PROTOCOL } from '../../../drivers/virtio/header-fields.js';
-import { arpAt, ipv4At, ipv6At, type Match, read16, read32 } from './frame.js';
+import { IPV4_PROTOCOL } from '../../../drivers/virtio/header-fields.js';
+import { arpAt, ipv4At, ipv4PayloadAt, ipv6At, type Match, read16, read32 } from './frame.js';
 import { PROTOCOLS } from './primitives.js';
-
-const FRAGMENT_OFFSET = 0x1fff;
 
 /** What stands for numbers in brackets and behind them (pcap-filter(7)). */
 const NAMES: Readonly<Record<string, number>> = {
@@ -74,6 +72,5 @@ function placeOf(u8: Uint8Array, at: number, length: number, skip: number, proto
   if (protocol === -4) return arpAt(u8, at, length, skip);
   const ip = ipv4At(u8, at, length, skip);
   if (ip < 0 || protocol === -2) return ip;
-  if (u8[ip + IPV4_PROTOCOL] !== protocol || (read16(u8, ip + IPV4_FRAGMENT) & FRAGMENT_OFFSET) !== 0) return -1;
-  return ip + (u8[ip] & 15) * 4;
+  return u8[ip + IPV4_PROTOCOL] === protocol ? ipv4PayloadAt(u8, ip) : -1;
 }

@@ -58,6 +58,11 @@ export function protocolOf(u8: Uint8Array, at: number, length: number, skip: num
   return next === IPV6_FRAGMENT && ip6 + IPV6_BYTES < at + length ? u8[ip6 + IPV6_BYTES] : next;
 }
 
+/** Where begins what an IPv4 packet carries; -1 in a later fragment, which has no header of it. */
+export function ipv4PayloadAt(u8: Uint8Array, ip: number): number {
+  return (read16(u8, ip + IPV4_FRAGMENT) & 0x1fff) === 0 ? ip + (u8[ip] & 0xf) * 4 : -1;
+}
+
 /**
  * Where the ports of a protocol are; -1 when there are none: only the first fragment of IPv4 has them.
  * @param wanted number of the protocol; -1: TCP, UDP and SCTP
@@ -65,8 +70,7 @@ export function protocolOf(u8: Uint8Array, at: number, length: number, skip: num
 export function portsAt(u8: Uint8Array, at: number, length: number, skip: number, wanted: number): number {
   const ip = ipv4At(u8, at, length, skip);
   if (ip >= 0) {
-    if (!isPorted(u8[ip + IPV4_PROTOCOL], wanted) || (read16(u8, ip + IPV4_FRAGMENT) & 0x1fff) !== 0) return -1;
-    const transport = ip + (u8[ip] & 0xf) * 4;
+    const transport = isPorted(u8[ip + IPV4_PROTOCOL], wanted) ? ipv4PayloadAt(u8, ip) : -1;
     return transport + 4 <= at + length ? transport : -1;
   }
   const ip6 = ipv6At(u8, at, length, skip);

@@ -47,6 +47,15 @@ it('writes pieces in their order, and reads into others', () => {
   expect(memory[104]).toBe(0);
 });
 
+it('gives the kernel no more pieces than it has room for', () => {
+  const memory = Buffer.from(new SharedArrayBuffer(4096));
+  const vector = new IoVector(2);
+  for (let i = 0; i < 3; i++) vector.set(i, addressOf(memory), 4);
+  expect(withFile((fd) => vector.writeTo(fd, 3))).toBe(-abi.EINVAL);
+  expect(withFile((fd) => vector.readFrom(fd, 3))).toBe(-abi.EINVAL);
+  expect(withFile((fd) => vector.writeTo(fd, 2))).toBe(8);
+});
+
 it('uses only the first pieces, and keeps them for the next call', () => {
   const memory = Buffer.from(new SharedArrayBuffer(64));
   memory.write('abcdef');
